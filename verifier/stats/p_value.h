@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// A tail probability that may be far below the smallest double.
+//
+// The value is mantissa x 10^exponent. Every operation rounds up, so that a bound stays a bound.
+// What law a p-value was computed under is said where it is computed; this type only carries it.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+
+namespace countermark::stats {
+
+class PValue {
+ public:
+  // p = 1: no evidence.
+  constexpr PValue() = default;
+
+  // mantissa x 10^exponent, which must be in (0, 1] with mantissa in [1, 10).
+  static PValue from_parts(double mantissa, std::int64_t exponent) noexcept;
+
+  // The smallest PValue that is at least `p`, 0 < p <= 1.
+  static PValue from_double(double p) noexcept;
+
+  // 2^-bits, rounded up.
+  static PValue from_power_of_two(unsigned bits) noexcept;
+
+  // min(1, m p): the bound over m hypotheses, m >= 1.
+  PValue times(std::uint64_t m) const noexcept;
+
+  // min(1, p + q).
+  PValue plus(PValue other) const noexcept;
+
+  // log10 p, in double precision (not rounded up; for display and for sorting of like things).
+  double log10() const noexcept;
+
+  // The nearest double; 0 below 1e-308.
+  double to_double() const noexcept;
+
+  // "3.80e-45": `digits` significant digits (1 to 15), rounded up; "1" for 1.
+  std::string to_string(int digits = 3) const;
+
+  friend std::partial_ordering operator<=>(PValue a, PValue b) noexcept;
+  friend bool operator==(PValue a, PValue b) noexcept = default;
+
+ private:
+  double mantissa_ = 1;       // in [1, 10)
+  std::int64_t exponent_ = 0;  // of ten
+};
+
+}  // namespace countermark::stats
