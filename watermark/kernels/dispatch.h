@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which kernel runs: the best that the machine has, unless COUNTERMARK_KERNEL names another.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "watermark/error.h"
+#include "watermark/kernels/kernel.h"
+
+namespace countermark {
+
+using Kernel = CountermarkKernel;
+
+// All kernels of this build, best first; the portable one is last and always there.
+std::span<const Kernel* const> all_kernels() noexcept;
+
+// The kernel of that name. kUnsupported, with the names that would do, when this build or this
+// machine does not have it.
+Result<const Kernel*> find_kernel(std::string_view name);
+
+// The kernel of this process: COUNTERMARK_KERNEL if set (an unavailable one is an error, never a
+// silent fallback), else the best supported. Decided once. Thread-safe.
+Result<const Kernel*> active_kernel();
+
+}  // namespace countermark

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// The native mark: exponential-minimum sampling keyed by AES-128, in layers that the context
+// itself routes. This file turns contexts and tokens into keyed words; drawing is the sampler's,
+// and counting the verifier's.
+//
+// Specification: docs/mark.md. Source of the sampling rule: Aaronson and Kirchner (2022), the
+// exponential race; deviations: layers, a provable PRF, 32-bit words.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "watermark/error.h"
+#include "watermark/key.h"
+#include "watermark/marks/exponential_score.h"
+#include "watermark/null_model.h"
+#include "watermark/prf/aes.h"
+#include "watermark/profile.h"
+#include "watermark/token.h"
+
+namespace countermark {
+
+// Selects one identity's own randomness in one layer and slot: 96 bits derived from them under
+// the stream key, so that no collision can be searched for.
+using Tag = std::array<std::uint8_t, 12>;
+
+// Where a position's randomness comes from, a function of the tokens before it alone.
+struct Route {
+  std::uint8_t layer = 0;
+  unsigned width = 0;
+  Block state{};  // S_h: the keyed MAC of the context
+
+  // 64 bits that tell (width, context) pairs apart in a history. A collision makes one draw
+  // unmarked and has no other effect.
+  std::uint64_t fingerprint() const noexcept {
+    return (std::uint64_t{load_le32(state.data() + 4)} << 32 | load_le32(state.data())) + width;
+  }
+};
+
+// Immutable; may be used by many threads at once. No member function allocates, except tag().
+class NativeMark {
+ public:
+  static constexpr std::string_view kId = Profile::kScheme;
+
+  // Expands the epoch's keys for the layers of `profile`. The kernel is the process's own
+  // (active_kernel) unless one is given.
+  static Result<NativeMark> create(const EpochKey& key, const Profile& profile,
+                                   const Kernel* kernel = nullptr);
+
+  // The route of the token that follows `response`, the tokens of this response so far (only the
+  // last 16 matter). Nothing when they are fewer than the width that decides.
+  std::optional<Route> route(TokenSpan response) const noexcept;
+
+  // The tag of an identity in a layer's slot. The identity of the shared layer is "".
+  Tag tag(std::uint8_t layer, std::string_view identity, std::uint32_t slot) const;
+
+  // The slot of a layer for a response with this nonce, which the server made.
+  std::uint32_t slot(std::uint8_t layer, std::string_view nonce) const;
+
+  // The keyed words of `tokens` under one route: out[i] for tokens[i], spans of one length.
+  void words(const Route& route, const Tag& tag, TokenSpan tokens,
+             std::span<std::uint32_t> out) const noexcept;
+
+  // The keyed words of one layer's tuples: out[i] for (states[i], tokens[i]).
+  void words(std::uint8_t layer, std::span<const Block> states, TokenSpan tokens, const Tag& tag,
+             std::span<std::uint32_t> out) const noexcept;
+
+  // Law of the score of one tuple when the text is independent of the key.
+  static constexpr NullModel null_model() noexcept { return {NullLaw::kExponentialBound}; }
+
+  const Profile& profile() const noexcept { return profile_; }
+  const std::vector<Layer>& layers() const noexcept { return profile_.layers(); }
+  const std::string& key_id() const noexcept { return key_id_; }
+  const Kernel& kernel() const noexcept { return context_.kernel(); }
+
+ private:
+  NativeMark(const EpochKey& key, const Profile& profile, const Kernel& kernel);
+
+  Block context_state(TokenSpan response, unsigned width) const noexcept;
+
+  Profile profile_;
+  std::string key_id_;
+  Aes128 context_;
+  std::vector<Aes128> candidate_;               // by layer
+  std::array<Block, kMaxWidth + 1> initial_{};  // IV_h by width
+  Secret<32> stream_key_;
+  Secret<32> slot_key_;
+};
+
+}  // namespace countermark

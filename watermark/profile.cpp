@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "watermark/profile.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "watermark/json.h"
+#include "watermark/prf/hash.h"
+#include "watermark/utf8.h"
+
+namespace countermark {
+namespace {
+
+constexpr LayerKind kKinds[] = {LayerKind::kShared, LayerKind::kCohort, LayerKind::kAccount};
+
+std::optional<LayerKind> kind_of(std::string_view name) {
+  for (const LayerKind kind : kKinds)
+    if (name == layer_name(kind)) return kind;
+  return std::nullopt;
+}
+
+// A rule that the parts break, as (pointer to the field, what was expected).
+using Broken = std::optional<std::pair<std::string, std::string>>;
+
+Broken first_broken_rule(const std::vector<Layer>& layers,
+                         const std::optional<TokenizerReference>& tokenizer) {
+  if (layers.empty()) return {{"/layers", "expected at least one layer"}};
+  std::uint64_t total = 0;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const std::string at = "/layers/" + std::to_string(i);
+    const Layer& layer = layers[i];
+    if (layer.width < 1 || layer.width > kMaxWidth) return {{at + "/width", "expected 1 to 16"}};
+    if (layer.share < 1 || layer.share > kShareTotal)
+      return {{at + "/share", "expected 1 to 65536"}};
+    if (layer.slots < 1 || layer.slots > kMaxSlots) return {{at + "/slots", "expected 1 to 65536"}};
+    if (i > 0 && layer.width < layers[i - 1].width)
+      return {{at + "/width", "layers must stand in ascending width"}};
+    for (std::size_t j = 0; j < i; ++j)
+      if (layers[j].kind == layer.kind) return {{at + "/name", "this layer stands twice"}};
+    total += layer.share;
+  }
+  if (total != kShareTotal)
+    return {{"/layers", "the shares sum to " + std::to_string(total) + ", expected 65536"}};
+  if (tokenizer) {
+    const std::string& hex = tokenizer->sha256;
+    const bool is_digest = hex.size() == 64 && std::all_of(hex.begin(), hex.end(), [](char c) {
+                             return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+                           });
+    if (!is_digest) return {{"/tokenizer/sha256", "expected 64 lower-case hex digits"}};
+    if (tokenizer->name.empty()) return {{"/tokenizer/name", "expected a name"}};
+  }
+  return std::nullopt;
+}
+
+nlohmann::json to_json(const Profile& profile) {
+  nlohmann::json layers = nlohmann::json::array();
+  for (const Layer& layer : profile.layers())
+    layers.push_back({{"name", layer_name(layer.kind)},
+                      {"width", layer.width},
+                      {"share", layer.share},
+                      {"slots", layer.slots}});
+  nlohmann::json out = {{"scheme", Profile::kScheme}, {"layers", std::move(layers)}};
+  if (const auto& tokenizer = profile.tokenizer()) {
+    out["tokenizer"] = {{"name", tokenizer->name}, {"sha256", tokenizer->sha256}};
+    if (!tokenizer->file.empty()) out["tokenizer"]["file"] = tokenizer->file;
+  }
+  return out;
+}
+
+Result<Layer> parse_layer(const JsonDocument& document, const std::string& at) {
+  COUNTERMARK_CHECK(document.only_members(at, {"name", "width", "share", "slots"}));
+  COUNTERMARK_TRY(const std::string name, document.string_at(at + "/name"));
+  const auto kind = kind_of(name);
+  if (!kind)
+    return fail(document.error_at(at + "/name", ErrorCode::kInvalidInput,
+                                  "expected shared, cohort or account"));
+  COUNTERMARK_TRY(const std::uint64_t width, document.unsigned_at(at + "/width", 1, kMaxWidth));
+  COUNTERMARK_TRY(const std::uint64_t share, document.unsigned_at(at + "/share", 1, kShareTotal));
+  COUNTERMARK_TRY(const std::uint64_t slots, document.unsigned_at(at + "/slots", 1, kMaxSlots));
+  return Layer{*kind, static_cast<unsigned>(width), static_cast<std::uint32_t>(share),
+               static_cast<std::uint32_t>(slots)};
+}
+
+Result<TokenizerReference> parse_tokenizer(const JsonDocument& document) {
+  const std::string at = "/tokenizer";
+  COUNTERMARK_CHECK(document.only_members(at, {"name", "sha256", "file"}));
+  TokenizerReference tokenizer;
+  COUNTERMARK_TRY(tokenizer.name, document.string_at(at + "/name"));
+  COUNTERMARK_TRY(tokenizer.sha256, document.string_at(at + "/sha256"));
+  if (document.root()["tokenizer"].contains("file")) {
+    COUNTERMARK_TRY(tokenizer.file, document.string_at(at + "/file"));
+  }
+  return tokenizer;
+}
+
+}  // namespace
+
+const char* layer_name(LayerKind kind) noexcept {
+  switch (kind) {
+    case LayerKind::kShared:
+      return "shared";
+    case LayerKind::kCohort:
+      return "cohort";
+    case LayerKind::kAccount:
+      return "account";
+  }
+  return "";
+}
+
+Profile Profile::defaults() {
+  Profile profile;
+  profile.layers_ = {{LayerKind::kShared, 2, 32'768, 1},
+                     {LayerKind::kCohort, 2, 8'192, 1},
+                     {LayerKind::kAccount, 3, 24'576, 8}};
+  return profile;
+}
+
+Result<Profile> Profile::create(std::vector<Layer> layers,
+                                std::optional<TokenizerReference> tokenizer) {
+  Profile profile;
+  profile.layers_ = std::move(layers);
+  profile.tokenizer_ = std::move(tokenizer);
+  if (profile.tokenizer_)
+    for (const std::string* text : {&profile.tokenizer_->name, &profile.tokenizer_->file})
+      if (first_invalid_utf8(*text))
+        return fail(ErrorCode::kInvalidArgument, "the tokenizer's name and file must be UTF-8");
+  return parse(profile.canonical_json());
+}
+
+Result<Profile> Profile::parse(std::string_view json) {
+  COUNTERMARK_TRY(const JsonDocument document, JsonDocument::parse(json));
+  COUNTERMARK_CHECK(document.only_members("", {"scheme", "layers", "tokenizer"}));
+  COUNTERMARK_TRY(const std::string scheme, document.string_at("/scheme"));
+  if (scheme != kScheme)
+    return fail(document.error_at("/scheme", ErrorCode::kUnsupported,
+                                  "this version knows only " + std::string(kScheme)));
+  if (!document.root().contains("layers") || !document.root()["layers"].is_array())
+    return fail(document.error_at("/layers", ErrorCode::kInvalidInput, "expected an array"));
+  Profile profile;
+  for (std::size_t i = 0; i < document.root()["layers"].size(); ++i) {
+    COUNTERMARK_TRY(const Layer layer, parse_layer(document, "/layers/" + std::to_string(i)));
+    profile.layers_.push_back(layer);
+  }
+  if (document.root().contains("tokenizer")) {
+    COUNTERMARK_TRY(profile.tokenizer_, parse_tokenizer(document));
+  }
+  if (const Broken broken = first_broken_rule(profile.layers_, profile.tokenizer_))
+    return fail(document.error_at(broken->first, ErrorCode::kInvalidInput, broken->second));
+  return profile;
+}
+
+std::optional<std::uint8_t> Profile::layer_of(LayerKind kind) const noexcept {
+  for (std::size_t i = 0; i < layers_.size(); ++i)
+    if (layers_[i].kind == kind) return static_cast<std::uint8_t>(i);
+  return std::nullopt;
+}
+
+std::string Profile::canonical_json() const { return to_json(*this).dump(); }
+
+std::string Profile::pretty_json() const { return to_json(*this).dump(2) + "\n"; }
+
+std::string Profile::digest() const { return to_hex(sha256(canonical_json())); }
+
+}  // namespace countermark

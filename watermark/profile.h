@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// The public parameters of a mark: scheme, layers, and which tokenizer it counts tokens with.
+//
+// A profile holds no secret. It is parsed from bytes, here and only here, and its digest is the
+// same through every door. Specification: docs/mark.md, "Context and route", and
+// docs/formats.md, "Profile".
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "watermark/error.h"
+
+namespace countermark {
+
+// Whose randomness a layer carries: everyone's, a cohort's, or an account's.
+enum class LayerKind : std::uint8_t { kShared, kCohort, kAccount };
+
+const char* layer_name(LayerKind kind) noexcept;
+
+// Shares are counted in 65,536ths of all marked positions.
+inline constexpr std::uint32_t kShareTotal = 65'536;
+inline constexpr unsigned kMaxWidth = 16;
+inline constexpr std::uint32_t kMaxSlots = 65'536;
+
+struct Layer {
+  LayerKind kind = LayerKind::kShared;
+  unsigned width = 0;       // tokens of context, 1 to kMaxWidth
+  std::uint32_t share = 0;  // 1 to kShareTotal
+  std::uint32_t slots = 1;  // 1 to kMaxSlots
+
+  bool operator==(const Layer&) const = default;
+};
+
+struct TokenizerReference {
+  std::string name{};
+  std::string sha256{};  // of the tokenizer's file, 64 lower-case hex digits
+  std::string file{};    // relative to the profile; may be empty
+
+  bool operator==(const TokenizerReference&) const = default;
+};
+
+class Profile {
+ public:
+  static constexpr std::string_view kScheme = "countermark/1-draft";
+
+  // The starting defaults of the specification: shared width 2 share 1/2, cohort width 2 share
+  // 1/8, account width 3 share 3/8 with 8 slots.
+  static Profile defaults();
+
+  // Reads a profile from its JSON text. Unknown and duplicate fields are errors. Layers come in
+  // ascending width, each kind at most once, and their shares sum to kShareTotal.
+  static Result<Profile> parse(std::string_view json);
+
+  // A profile from its parts, under the same rules; errors name the field.
+  static Result<Profile> create(std::vector<Layer> layers,
+                                std::optional<TokenizerReference> tokenizer);
+
+  const std::vector<Layer>& layers() const noexcept { return layers_; }
+  const std::optional<TokenizerReference>& tokenizer() const noexcept { return tokenizer_; }
+
+  // Index of the layer of that kind, if the profile has one.
+  std::optional<std::uint8_t> layer_of(LayerKind kind) const noexcept;
+
+  // One line of JSON, keys sorted, no spaces: what the digest covers.
+  std::string canonical_json() const;
+
+  // The same for people: two spaces of indentation, a final line feed.
+  std::string pretty_json() const;
+
+  // SHA-256 of canonical_json(), lower-case hex.
+  std::string digest() const;
+
+  bool operator==(const Profile&) const = default;
+
+ private:
+  Profile() = default;
+
+  std::vector<Layer> layers_{};
+  std::optional<TokenizerReference> tokenizer_{};
+};
+
+}  // namespace countermark

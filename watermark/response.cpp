@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "watermark/response.h"
+
+#include <cassert>
+
+namespace countermark {
+namespace {
+
+// Whether this identity has a stream in a layer of that kind, and under which name.
+std::optional<std::string_view> stream_name(LayerKind kind, const Identity& identity) {
+  switch (kind) {
+    case LayerKind::kShared:
+      return "";
+    case LayerKind::kCohort:
+      if (!identity.cohort.empty()) return identity.cohort;
+      break;
+    case LayerKind::kAccount:
+      if (!identity.account.empty()) return identity.account;
+      break;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Response::Response(const NativeMark& mark, const Identity& identity, std::string_view nonce,
+                   const Secret<16>& plain_key, std::size_t max_tokens)
+    : Response(mark, identity, nonce, plain_key, max_tokens, max_tokens + 1) {}
+
+Response::Response(const NativeMark& mark, const Identity& identity, std::string_view nonce,
+                   const Secret<16>& plain_key, std::size_t max_tokens, std::size_t max_contexts)
+    : mark_(&mark),
+      plain_cipher_(plain_key, mark.kernel()),
+      max_tokens_(max_tokens),
+      history_(max_contexts) {
+  for (std::size_t i = 0; i < mark.layers().size(); ++i) {
+    const auto layer = static_cast<std::uint8_t>(i);
+    slots_.push_back(mark.slot(layer, nonce));
+    const auto name = stream_name(mark.layers()[i].kind, identity);
+    tags_.push_back(name ? std::optional(mark.tag(layer, *name, slots_[i])) : std::nullopt);
+  }
+  tokens_.reserve(max_tokens);
+  history_sizes_.reserve(max_tokens);
+}
+
+bool Response::commit(TokenId token) noexcept {
+  if (tokens_.size() == max_tokens_) return false;
+  history_sizes_.push_back(static_cast<std::uint32_t>(history_.size()));
+  if (const auto route = mark_->route(tokens_)) history_.insert(route->fingerprint());
+  tokens_.push_back(token);
+  return true;
+}
+
+void Response::rewind(std::size_t point) noexcept {
+  assert(point <= tokens_.size());
+  if (point == tokens_.size()) return;
+  history_.rewind(history_sizes_[point]);
+  history_sizes_.resize(point);
+  tokens_.resize(point);
+}
+
+}  // namespace countermark
