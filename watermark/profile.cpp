@@ -24,15 +24,11 @@ using Broken = std::optional<std::pair<std::string, std::string>>;
 
 Broken first_broken_rule(const std::vector<Layer>& layers,
                          const std::optional<TokenizerReference>& tokenizer) {
-  if (layers.empty()) return {{"/layers", "expected at least one layer"}};
+  if (layers.empty() || layers.size() > kMaxLayers) return {{"/layers", "expected 1 to 16 layers"}};
   std::uint64_t total = 0;
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const std::string at = "/layers/" + std::to_string(i);
     const Layer& layer = layers[i];
-    if (layer.width < 1 || layer.width > kMaxWidth) return {{at + "/width", "expected 1 to 16"}};
-    if (layer.share < 1 || layer.share > kShareTotal)
-      return {{at + "/share", "expected 1 to 65536"}};
-    if (layer.slots < 1 || layer.slots > kMaxSlots) return {{at + "/slots", "expected 1 to 65536"}};
     if (i > 0 && layer.width < layers[i - 1].width)
       return {{at + "/width", "layers must stand in ascending width"}};
     for (std::size_t j = 0; j < i; ++j)
@@ -75,7 +71,7 @@ Result<Layer> parse_layer(const JsonDocument& document, const std::string& at) {
     return fail(document.error_at(at + "/name", ErrorCode::kInvalidInput,
                                   "expected shared, cohort or account"));
   COUNTERMARK_TRY(const std::uint64_t width, document.unsigned_at(at + "/width", 1, kMaxWidth));
-  COUNTERMARK_TRY(const std::uint64_t share, document.unsigned_at(at + "/share", 1, kShareTotal));
+  COUNTERMARK_TRY(const std::uint64_t share, document.unsigned_at(at + "/share", 0, kShareTotal));
   COUNTERMARK_TRY(const std::uint64_t slots, document.unsigned_at(at + "/slots", 1, kMaxSlots));
   return Layer{*kind, static_cast<unsigned>(width), static_cast<std::uint32_t>(share),
                static_cast<std::uint32_t>(slots)};
@@ -149,10 +145,11 @@ Result<Profile> Profile::parse(std::string_view json) {
   return profile;
 }
 
-std::optional<std::uint8_t> Profile::layer_of(LayerKind kind) const noexcept {
+std::vector<std::uint8_t> Profile::layers_of(LayerKind kind) const {
+  std::vector<std::uint8_t> out;
   for (std::size_t i = 0; i < layers_.size(); ++i)
-    if (layers_[i].kind == kind) return static_cast<std::uint8_t>(i);
-  return std::nullopt;
+    if (layers_[i].kind == kind) out.push_back(static_cast<std::uint8_t>(i));
+  return out;
 }
 
 std::string Profile::canonical_json() const { return to_json(*this).dump(); }

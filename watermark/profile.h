@@ -6,6 +6,7 @@
 // docs/formats.md, "Profile".
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -24,12 +25,13 @@ const char* layer_name(LayerKind kind) noexcept;
 // Shares are counted in 65,536ths of all marked positions.
 inline constexpr std::uint32_t kShareTotal = 65'536;
 inline constexpr unsigned kMaxWidth = 16;
+inline constexpr std::size_t kMaxLayers = 16;
 inline constexpr std::uint32_t kMaxSlots = 65'536;
 
 struct Layer {
   LayerKind kind = LayerKind::kShared;
   unsigned width = 0;       // tokens of context, 1 to kMaxWidth
-  std::uint32_t share = 0;  // 1 to kShareTotal
+  std::uint32_t share = 0;  // 0 (switched off) to kShareTotal
   std::uint32_t slots = 1;  // 1 to kMaxSlots
 
   bool operator==(const Layer&) const = default;
@@ -51,8 +53,9 @@ class Profile {
   // 1/8, account width 3 share 3/8 with 8 slots.
   static Profile defaults();
 
-  // Reads a profile from its JSON text. Unknown and duplicate fields are errors. Layers come in
-  // ascending width, each kind at most once, and their shares sum to kShareTotal.
+  // Reads a profile from its JSON text. Unknown and duplicate fields are errors. One to kMaxLayers
+  // layers come in ascending width, and their shares sum to kShareTotal. A kind may stand at
+  // several widths; each is a layer of its own.
   static Result<Profile> parse(std::string_view json);
 
   // A profile from its parts, under the same rules; errors name the field.
@@ -62,8 +65,8 @@ class Profile {
   const std::vector<Layer>& layers() const noexcept { return layers_; }
   const std::optional<TokenizerReference>& tokenizer() const noexcept { return tokenizer_; }
 
-  // Index of the layer of that kind, if the profile has one.
-  std::optional<std::uint8_t> layer_of(LayerKind kind) const noexcept;
+  // Indices of the layers of that kind, ascending.
+  std::vector<std::uint8_t> layers_of(LayerKind kind) const;
 
   // One line of JSON, keys sorted, no spaces: what the digest covers.
   std::string canonical_json() const;

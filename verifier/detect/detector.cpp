@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "verifier/detect/detector.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "verifier/stats/tail.h"
+#include "watermark/prf/hash.h"
+
+namespace countermark::detect {
+namespace {
+
+// SHA-256 over the document's tokens: what the decoys are derived from, together with the seed
+// that the other side may choose. It depends on the text alone.
+template <typename Segments>
+std::array<std::uint8_t, 32> digest_of(const Segments& segments) {
+  std::string message = "countermark tape";
+  for (const auto& segment : segments) {
+    message += segment.scored ? 'S' : 'P';
+    append_le32(message, static_cast<std::uint32_t>(segment.ids.size()));
+    for (const TokenId id : segment.ids) append_le32(message, id);
+  }
+  return sha256(message);
+}
+
+template <typename Segments>
+Tape make_tape(const NativeMark& mark, const Segments& segments) {
+  Tape tape(mark);
+  for (const auto& segment : segments)
+    if (!segment.scored) tape.exclude(segment.ids);
+  for (const auto& segment : segments)
+    if (segment.scored) tape.add(segment.ids);
+  return tape;
+}
+
+}  // namespace
+
+Detector::Stream Detector::stream(const NativeMark& mark, LayerKind kind,
+                                  const std::string& identity) {
+  Stream out{kind, identity, {}};
+  for (const std::uint8_t layer : mark.profile().layers_of(kind)) {
+    Stream::InLayer& tags = out.layers.emplace_back(Stream::InLayer{layer, {}});
+    for (std::uint32_t slot = 0; slot < mark.layers()[layer].slots; ++slot)
+      tags.tags.push_back(mark.tag(layer, identity, slot));
+  }
+  return out;
+}
+
+Detector::Best Detector::best(const Tape& tape, const Stream& stream) {
+  Best out;
+  for (const auto& [layer, tags] : stream.layers) {
+    Tally largest = tally(tape, layer, tags[0]);
+    std::uint32_t largest_slot = 0;
+    for (std::uint32_t slot = 1; slot < tags.size(); ++slot) {
+      const Tally other = tally(tape, layer, tags[slot]);
+      if (other.sum > largest.sum) {
+        largest = other;
+        largest_slot = slot;
+      }
+    }
+    out.tally += largest;
+    out.hypotheses *= tags.size();
+    out.slots.push_back(largest_slot);
+  }
+  return out;
+}
+
+// "Is it ours?": one sum over everything that was claimed.
+Evidence Detector::pooled(const Tape& tape, const std::vector<Stream>& streams) {
+  Tally total;
+  std::uint64_t hypotheses = 1;
+  for (const Stream& stream : streams) {
+    const Best found = best(tape, stream);
+    total += found.tally;
+    hypotheses *= found.hypotheses;
+  }
+  return weigh(total, hypotheses);
+}
+
+std::vector<Detector::Stream> Detector::claimed_streams(const NativeMark& mark) const {
+  std::vector<Stream> streams;
+  if (!mark.profile().layers_of(LayerKind::kShared).empty())
+    streams.push_back(stream(mark, LayerKind::kShared, ""));
+  if (!claim_.cohort.empty()) streams.push_back(stream(mark, LayerKind::kCohort, claim_.cohort));
+  if (!claim_.account.empty()) streams.push_back(stream(mark, LayerKind::kAccount, claim_.account));
+  return streams;
+}
+
+Result<Detector> Detector::create(const EpochKey& key, const Profile& profile,
+                                  const text::Tokenizer* tokenizer, Claim claim, Policy policy,
+                                  std::uint32_t decoys, std::string decoy_seed) {
+  if (!claim.account.empty() && !claim.accounts.empty())
+    return fail(ErrorCode::kInvalidArgument, "name one account, or a list to search, not both");
+  const bool names_account = !claim.account.empty() || !claim.accounts.empty();
+  if (names_account && profile.layers_of(LayerKind::kAccount).empty())
+    return fail(ErrorCode::kInvalidArgument, "the profile has no account layer");
+  if (!claim.cohort.empty() && profile.layers_of(LayerKind::kCohort).empty())
+    return fail(ErrorCode::kInvalidArgument, "the profile has no cohort layer");
+  COUNTERMARK_TRY(NativeMark mark, NativeMark::create(key, profile));
+  Detector detector(key, std::move(mark), tokenizer, std::move(claim), policy);
+  detector.streams_ = detector.claimed_streams(detector.mark_);
+  if (detector.streams_.empty())
+    return fail(ErrorCode::kInvalidArgument,
+                "the profile has no shared layer: name the account or cohort to look for");
+  for (const std::string& account : detector.claim_.accounts)
+    detector.searched_.push_back(stream(detector.mark_, LayerKind::kAccount, account));
+  detector.decoys_ = decoys;
+  detector.decoy_seed_ = std::move(decoy_seed);
+  return detector;
+}
+
+Result<std::vector<Detector::Tokens>> Detector::tokenize(const text::Document& document) const {
+  std::vector<Tokens> out;
+  for (const text::Segment& segment : document.segments) {
+    if (!segment.is_ids && tokenizer_ == nullptr)
+      return fail(Error{ErrorCode::kMismatch,
+                        "the profile has no tokenizer: only token ids can be read", document.input,
+                        document.field, document.offset});
+    if (!segment.is_ids) {
+      auto ids = tokenizer_->encode(segment.text);
+      if (!ids) return fail(std::move(ids).error().in_file(document.input));
+      out.push_back({std::move(*ids), segment.scored});
+      continue;
+    }
+    const std::size_t limit =
+        tokenizer_ == nullptr ? std::size_t{1} << 32 : tokenizer_->vocab_size();
+    const auto bad = std::find_if(segment.ids.begin(), segment.ids.end(),
+                                  [limit](TokenId id) { return id >= limit; });
+    if (bad != segment.ids.end())
+      return fail(Error{ErrorCode::kMismatch,
+                        "token id " + std::to_string(*bad) + " at index " +
+                            std::to_string(bad - segment.ids.begin()) +
+                            " is outside the vocabulary of " + std::to_string(limit),
+                        document.input, document.field, document.offset});
+    out.push_back({segment.ids, segment.scored});
+  }
+  return out;
+}
+
+LineUp Detector::line_up(const std::vector<Tokens>& segments, const Evidence& evidence) const {
+  const auto seed = hmac_sha256(digest_of(segments), as_bytes(decoy_seed_));
+  std::vector<stats::PValue> decoys;
+  std::vector<stats::PValue> calibration;
+  for (std::uint32_t i = 0; i < decoys_; ++i) {
+    const auto mark = NativeMark::create(key_.decoy(seed, i), mark_.profile(), &mark_.kernel());
+    const Tape tape = make_tape(*mark, segments);
+    std::vector<Stream> streams = claimed_streams(*mark);
+    decoys.push_back(pooled(tape, streams).p);
+    for (Stream& stream : streams)
+      for (Stream::InLayer& in_layer : stream.layers) in_layer.tags.resize(1);
+    calibration.push_back(pooled(tape, streams).p);
+  }
+  LineUp out = compare(evidence.p, decoys, calibration);
+  out.seed = to_hex(seed);
+  return out;
+}
+
+// A sum that an account must reach before its corrected p-value can be at most alpha: exact tails
+// are then computed for those few only.
+std::uint64_t Detector::search_critical(const Best& any_account) const {
+  if (any_account.tally.n == 0) return 0;
+  const double family =
+      static_cast<double>(any_account.hypotheses) * static_cast<double>(searched_.size());
+  return stats::gamma_critical(any_account.tally.n,
+                               stats::PValue::from_double(policy_.alpha.to_double() / family));
+}
+
+Result<Detection> Detector::detect(const text::Document& document) const {
+  COUNTERMARK_TRY(const std::vector<Tokens> segments, tokenize(document));
+  const Tape tape = make_tape(mark_, segments);
+
+  Detection detection;
+  detection.tokens = tape.tokens();
+  detection.dropped = tape.dropped();
+  detection.evidence = pooled(tape, streams_);
+  detection.verdict = judge(detection.evidence, policy_);
+  if (detection.verdict == Verdict::kInconclusive) detection.reasons.emplace_back("too-short");
+
+  const auto add_finding = [&](const Stream& stream, const Best& found, std::uint64_t family) {
+    const Evidence evidence = weigh(found.tally, found.hypotheses * family);
+    detection.streams.push_back(
+        {stream.kind, stream.identity, found.slots, evidence, judge(evidence, policy_)});
+  };
+  for (const Stream& stream : streams_) {
+    detection.layers.push_back(stream.kind);
+    add_finding(stream, best(tape, stream), 1);
+  }
+  detection.accounts_searched = searched_.size();
+  std::optional<std::uint64_t> critical;
+  for (const Stream& stream : searched_) {
+    const Best found = best(tape, stream);
+    if (!critical) critical = search_critical(found);
+    if (found.tally.sum < *critical) continue;
+    add_finding(stream, found, searched_.size());
+    if (detection.streams.back().verdict != Verdict::kDetected) detection.streams.pop_back();
+  }
+
+  if (decoys_ > 0) {
+    detection.line_up = line_up(segments, detection.evidence);
+    if (!detection.line_up->calibrated) {
+      detection.verdict = Verdict::kWithheld;
+      detection.reasons.emplace_back("decoys-not-calibrated");
+    }
+  }
+  return detection;
+}
+
+}  // namespace countermark::detect

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "verifier/detect/policy.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "verifier/stats/tail.h"
+
+namespace countermark::detect {
+
+using stats::PValue;
+
+const char* verdict_name(Verdict verdict) noexcept {
+  switch (verdict) {
+    case Verdict::kDetected:
+      return "detected";
+    case Verdict::kNotDetected:
+      return "not-detected";
+    case Verdict::kInconclusive:
+      return "inconclusive";
+    case Verdict::kWithheld:
+      return "withheld";
+  }
+  return "";
+}
+
+Evidence weigh(const Tally& tally, std::uint64_t hypotheses) {
+  constexpr double kPrfConstant = 65;
+  Evidence evidence;
+  evidence.tally = tally;
+  evidence.hypotheses = hypotheses;
+  const PValue tail = stats::gamma_tail(tally.n, tally.sum);
+  evidence.p = tail.times(hypotheses);
+  const double n = static_cast<double>(std::max<std::uint64_t>(tally.n, 1));
+  // Three correctly rounded operations: nudged up, so that it stays a bound.
+  const double prf_term = std::min(1.0, kPrfConstant * n * n * 0x1p-128 * (1 + 0x1p-50));
+  const PValue eps = PValue::from_double(prf_term);
+  evidence.floor = std::max(PValue::from_power_of_two(64), eps.times(hypotheses));
+  evidence.asserted = std::max(evidence.floor, tail.plus(eps).times(hypotheses));
+  return evidence;
+}
+
+Verdict judge(const Evidence& evidence, const Policy& policy) noexcept {
+  if (evidence.tally.n < policy.minimum_scored) return Verdict::kInconclusive;
+  return evidence.asserted <= policy.alpha ? Verdict::kDetected : Verdict::kNotDetected;
+}
+
+}  // namespace countermark::detect

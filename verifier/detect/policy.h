@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a p-value to a verdict: the thresholds, and the smallest p-value that may be asserted.
+#pragma once
+
+#include <cstdint>
+
+#include "verifier/detect/tally.h"
+#include "verifier/stats/p_value.h"
+
+namespace countermark::detect {
+
+// countermark.policy/1. Fixed before the text is looked at; printed with every verdict.
+struct Policy {
+  stats::PValue alpha = stats::PValue::from_parts(1, -6);
+  // With fewer scored tuples the text is called too short, whatever the p-value.
+  std::uint64_t minimum_scored = 16;
+};
+
+// What was found, about the key and the text. Never a statement about authorship, and never, by
+// its absence, an exoneration.
+enum class Verdict : std::uint8_t {
+  kDetected,
+  kNotDetected,
+  kInconclusive,  // fewer tuples than the policy's minimum
+  kWithheld,      // a diagnostic failed; no headline p-value may be used
+};
+
+const char* verdict_name(Verdict verdict) noexcept;
+
+// A p-value and what may be said with it.
+//
+// Null law: `p` is the tail of Gamma(n, 1) at the statistic, times `hypotheses`: a proven upper
+// bound when the PRF is an ideal random function that is independent of the text. Over the real
+// key the statement is P <= hypotheses (tail + eps_n), eps_n = 65 n^2 / 2^128 (docs/mark.md,
+// "Score"), and nothing below 2^-64 is asserted.
+struct Evidence {
+  Tally tally{};
+  std::uint64_t hypotheses = 1;
+  stats::PValue p{};         // pValue: the ideal law's
+  stats::PValue floor{};     // pFloor: the smallest assertable value for this n
+  stats::PValue asserted{};  // what verdicts and reports use
+};
+
+// The evidence of a tally that is the best of `hypotheses` that were tried, all of the same n.
+Evidence weigh(const Tally& tally, std::uint64_t hypotheses);
+
+Verdict judge(const Evidence& evidence, const Policy& policy) noexcept;
+
+}  // namespace countermark::detect

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "verifier/detect/report.h"
+
+#include <charconv>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "watermark/version.h"
+
+namespace countermark::detect {
+namespace {
+
+using nlohmann::ordered_json;
+using stats::PValue;
+
+// log10 p to four decimals; the digits behind them are not portable and tell nothing.
+double rounded_log10(PValue p) {
+  const double value = std::round(p.log10() * 1e4) / 1e4;
+  return value == 0 ? 0 : value;  // no minus zero
+}
+
+std::string fixed(double value, int decimals) {
+  char buffer[64];
+  const auto end =
+      std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::fixed, decimals);
+  return {buffer, end.ptr};
+}
+
+ordered_json evidence_json(const Evidence& evidence) {
+  return {{"scored", evidence.tally.n},
+          {"statistic", std::to_string(evidence.tally.sum)},
+          {"nullModel",
+           {{"law", "gamma"},
+            {"shape", std::to_string(evidence.tally.n)},
+            {"unit", "2^-20"},
+            {"basis", "upper bound"}}},
+          {"pValue", evidence.p.to_string()},
+          {"log10P", rounded_log10(evidence.p)},
+          {"pFloor", evidence.floor.to_string()},
+          {"hypotheses", evidence.hypotheses}};
+}
+
+ordered_json stream_json(const StreamFinding& finding) {
+  ordered_json out = {{"layer", layer_name(finding.layer)}};
+  if (finding.layer != LayerKind::kShared) out["identity"] = finding.identity;
+  out["slots"] = finding.slots;
+  out.update(evidence_json(finding.evidence));
+  out["verdict"] = verdict_name(finding.verdict);
+  return out;
+}
+
+ordered_json line_up_json(const LineUp& line_up) {
+  return {{"decoys", line_up.decoys},
+          {"seed", line_up.seed},
+          {"rank", line_up.rank},
+          {"pValue", PValue::from_double(line_up.p).to_string()},
+          {"mean", std::round(line_up.mean * 1e4) / 1e4},
+          {"variance", std::round(line_up.variance * 1e4) / 1e4},
+          {"calibrated", line_up.calibrated}};
+}
+
+std::string layer_list(const std::vector<LayerKind>& layers) {
+  std::string out;
+  for (const LayerKind layer : layers)
+    out += (out.empty() ? "" : " + ") + std::string(layer_name(layer));
+  return out;
+}
+
+std::string row(const std::string& name, const std::string& value) {
+  return "  " + name + std::string(name.size() < 12 ? 12 - name.size() : 1, ' ') + value + "\n";
+}
+
+}  // namespace
+
+std::string to_json_line(const Detector& detector, const text::Document& document,
+                         const Detection& detection) {
+  ordered_json out = {{"schema", "countermark.detect/1"},
+                      {"version", kVersion},
+                      {"id", document.id},
+                      {"input", document.input},
+                      {"field", document.field},
+                      {"scheme", NativeMark::kId},
+                      {"profile", detector.mark().profile().digest()},
+                      {"keyId", detector.mark().key_id()},
+                      {"model", detector.key().model_id()},
+                      {"epoch", detector.key().epoch_id()},
+                      {"tokens", detection.tokens}};
+  ordered_json evidence = evidence_json(detection.evidence);
+  out["scored"] = evidence["scored"];
+  out["dropped"] = {{"shortContext", detection.dropped.short_context},
+                    {"repeatedContext", detection.dropped.repeated_context},
+                    {"promptContext", detection.dropped.prompt_context},
+                    {"repeatedTuple", detection.dropped.repeated_tuple}};
+  ordered_json layers = ordered_json::array();
+  for (const LayerKind layer : detection.layers) layers.push_back(layer_name(layer));
+  out["layers"] = std::move(layers);
+  out.update(evidence);
+  ordered_json streams = ordered_json::array();
+  for (const StreamFinding& finding : detection.streams) streams.push_back(stream_json(finding));
+  out["streams"] = std::move(streams);
+  out["accountsSearched"] = detection.accounts_searched;
+  if (detection.line_up) out["lineUp"] = line_up_json(*detection.line_up);
+  out["policy"] = {{"schema", "countermark.policy/1"},
+                   {"alpha", detector.policy().alpha.to_string()},
+                   {"minimumScored", detector.policy().minimum_scored}};
+  out["verdict"] = verdict_name(detection.verdict);
+  out["reasons"] = detection.reasons;
+  return out.dump();
+}
+
+std::string by_chance(const Evidence& evidence) {
+  const PValue p = evidence.asserted;
+  const double times = std::pow(10.0, -p.log10());
+  char buffer[64];
+  const auto end = times < 1e6 ? std::to_chars(buffer, buffer + sizeof buffer, std::floor(times),
+                                               std::chars_format::fixed, 0)
+                               : std::to_chars(buffer, buffer + sizeof buffer, times,
+                                               std::chars_format::scientific, 1);
+  const std::string count(buffer, end.ptr);
+  return (p <= evidence.floor ? "at most 1 in " : "1 in ") + count;
+}
+
+std::string to_text(const Detector& detector, const text::Document& document,
+                    const Detection& detection) {
+  const Evidence& evidence = detection.evidence;
+  std::string out = document.id + ": " + verdict_name(detection.verdict) + "\n";
+  out += row("log10 p", fixed(rounded_log10(evidence.p), 2) + "  (alpha " +
+                            detector.policy().alpha.to_string() + ", hypotheses " +
+                            std::to_string(evidence.hypotheses) + ")");
+  out += row("by chance", by_chance(evidence) + " texts that have nothing to do with this key");
+  const Dropped& dropped = detection.dropped;
+  out +=
+      row("scored", std::to_string(evidence.tally.n) + " of " + std::to_string(detection.tokens) +
+                        " tokens, layers " + layer_list(detection.layers) + "; repeated contexts " +
+                        std::to_string(dropped.repeated_context) + ", first tokens " +
+                        std::to_string(dropped.short_context) + ", prompt contexts " +
+                        std::to_string(dropped.prompt_context) + ", repeated tuples " +
+                        std::to_string(dropped.repeated_tuple));
+  for (const StreamFinding& finding : detection.streams) {
+    if (finding.layer == LayerKind::kShared) continue;
+    out += row(layer_name(finding.layer), finding.identity + ": " + verdict_name(finding.verdict) +
+                                              ", log10 p " +
+                                              fixed(rounded_log10(finding.evidence.p), 2) +
+                                              " over " + std::to_string(finding.evidence.tally.n) +
+                                              " tokens of that layer alone, hypotheses " +
+                                              std::to_string(finding.evidence.hypotheses));
+  }
+  if (detection.accounts_searched > 0)
+    out += row("searched", std::to_string(detection.accounts_searched) + " accounts");
+  if (detection.line_up) {
+    const LineUp& line_up = *detection.line_up;
+    out += row("line-up", "rank " + std::to_string(line_up.rank) + " among " +
+                              std::to_string(line_up.decoys) + " decoys and the key, p " +
+                              PValue::from_double(line_up.p).to_string() + "; decoys have mean " +
+                              fixed(line_up.mean, 3) + ", variance " + fixed(line_up.variance, 3));
+  }
+  out += row("key", detector.mark().key_id() + "  (model " + detector.key().model_id() +
+                        ", epoch " + detector.key().epoch_id() + ")");
+  out += row("profile", detector.mark().profile().digest().substr(0, 16) + "  (" +
+                            std::string(NativeMark::kId) + ")");
+  for (const std::string& reason : detection.reasons) out += row("reason", reason);
+  return out;
+}
+
+}  // namespace countermark::detect

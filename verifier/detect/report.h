@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// A detection as one line of JSON (countermark.detect/1) and as text for people.
+//
+// The only places of the verifier that format numbers. Schema: docs/schemas/detect-1.json.
+#pragma once
+
+#include <string>
+
+#include "verifier/detect/detector.h"
+
+namespace countermark::detect {
+
+// One line, without the line feed. Fields in a fixed order; the same input gives the same bytes.
+std::string to_json_line(const Detector& detector, const text::Document& document,
+                         const Detection& detection);
+
+// Several lines for a terminal, with a final line feed.
+std::string to_text(const Detector& detector, const text::Document& document,
+                    const Detection& detection);
+
+// "1 in 2.6e+44": how often text that has nothing to do with the key gets so far, from the
+// asserted p-value; "less than 1 in 1.8e+19" at the floor.
+std::string by_chance(const Evidence& evidence);
+
+}  // namespace countermark::detect

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// The distinct tuples of a text under one key: what may be scored, each once.
+//
+// Which positions enter is decided by the text and the key's routing alone, never by a score, so
+// that under the null the words of a tape's tuples are independent and uniform. One tape serves a
+// whole test: a document for `detect`, a corpus for a scan.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "verifier/detect/fingerprint_set.h"
+#include "verifier/detect/tally.h"
+#include "watermark/marks/native.h"
+
+namespace countermark::detect {
+
+// Where tokens went that are not on the tape.
+struct Dropped {
+  std::uint64_t short_context = 0;     // fewer tokens before it than the width that decides
+  std::uint64_t repeated_context = 0;  // the context stood before in this response: never marked
+  std::uint64_t prompt_context = 0;    // the context stands in material that the author was shown
+  std::uint64_t repeated_tuple = 0;    // the tuple is on the tape already
+
+  bool operator==(const Dropped&) const = default;
+};
+
+// The tuples of one layer, as columns of one length. The layer's identity and slot are not part
+// of them: one tape serves every account.
+struct LayerTape {
+  std::vector<Block> states{};
+  std::vector<TokenId> tokens{};
+  std::vector<std::uint64_t> positions{};  // of the token, counted over all tokens added
+};
+
+class Tape {
+ public:
+  // `mark` must outlive the tape.
+  explicit Tape(const NativeMark& mark) : mark_(&mark), layers_(mark.layers().size()) {}
+
+  // Material that the author of the text was shown (prompt, retrieved text): no tuple at a context
+  // that occurs in it will be taken from responses added later.
+  void exclude(TokenSpan tokens);
+
+  // One response. O(tokens); 2 AES blocks a token.
+  void add(TokenSpan response);
+
+  const NativeMark& mark() const noexcept { return *mark_; }
+  const LayerTape& layer(std::uint8_t index) const noexcept { return layers_[index]; }
+  const Dropped& dropped() const noexcept { return dropped_; }
+  // Tokens of all responses, scored or not.
+  std::uint64_t tokens() const noexcept { return tokens_; }
+
+ private:
+  const NativeMark* mark_;
+  std::vector<LayerTape> layers_;
+  FingerprintSet excluded_{};  // contexts
+  FingerprintSet tuples_{};
+  Dropped dropped_{};
+  std::uint64_t tokens_ = 0;
+};
+
+// The tally of one identity's stream in one slot of a layer. O(tuples of the layer).
+Tally tally(const Tape& tape, std::uint8_t layer, const Tag& tag);
+
+// The scores behind it: out[i] for the tape's tuple i, units of 2^-20.
+std::vector<std::uint32_t> scores(const Tape& tape, std::uint8_t layer, const Tag& tag);
+
+}  // namespace countermark::detect

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "verifier/io/load.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <utility>
+
+#include "verifier/io/file.h"
+#include "watermark/utf8.h"
+
+namespace countermark::io {
+namespace {
+
+constexpr std::uint64_t kMaxKeyFile = 1 << 16;
+constexpr std::uint64_t kMaxProfileFile = 1 << 20;
+constexpr std::uint64_t kMaxLinesFile = std::uint64_t{1} << 30;
+
+// Adds the file's name to the error of what was read from it.
+template <typename T>
+Result<T> named(Result<T> result, const std::string& path) {
+  if (!result) return fail(std::move(result).error().in_file(path));
+  return result;
+}
+
+}  // namespace
+
+Result<AnyKey> load_key(const std::string& path) {
+  if (path != "-") {
+    struct stat status {};
+    if (stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
+        (status.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+      return fail(Error{ErrorCode::kPermission,
+                        "others can read this key; make it private: chmod 600", path});
+  }
+  COUNTERMARK_TRY(std::string text, read_file(path, kMaxKeyFile));
+  auto key = named(parse_key(text), path);
+  wipe(text.data(), text.size());
+  return key;
+}
+
+Result<EpochKey> load_epoch_key(const std::string& path) {
+  COUNTERMARK_TRY(AnyKey key, load_key(path));
+  if (auto* epoch = std::get_if<EpochKey>(&key)) return std::move(*epoch);
+  return fail(Error{ErrorCode::kKey,
+                    "this is a master key, which stays offline; derive an epoch key from it: "
+                    "countermark key new --from MASTER --model ID --epoch ID -o FILE",
+                    path});
+}
+
+Result<Profile> load_profile(const std::string& path) {
+  COUNTERMARK_TRY(const std::string text, read_file(path, kMaxProfileFile));
+  return named(Profile::parse(text), path);
+}
+
+Result<std::unique_ptr<const text::Tokenizer>> load_tokenizer_of(const Profile& profile,
+                                                                 const std::string& profile_path,
+                                                                 const std::string& override_path) {
+  std::string path = override_path;
+  const auto& reference = profile.tokenizer();
+  if (path.empty() && reference && !reference->file.empty())
+    path = (std::filesystem::path(profile_path).parent_path() / reference->file).string();
+  if (path.empty()) return std::unique_ptr<const text::Tokenizer>();
+  COUNTERMARK_TRY(auto tokenizer, text::load_tokenizer(path));
+  if (reference && tokenizer->sha256() != reference->sha256)
+    return fail(Error{ErrorCode::kMismatch,
+                      "this is not the profile's tokenizer: SHA-256 " + tokenizer->sha256() +
+                          ", expected " + reference->sha256,
+                      path, "tokenizer.sha256"});
+  return tokenizer;
+}
+
+Result<std::vector<std::string>> load_lines(const std::string& path) {
+  COUNTERMARK_TRY(const std::string text, read_file(path, kMaxLinesFile));
+  if (const auto bad = first_invalid_utf8(text))
+    return fail(Error{ErrorCode::kInvalidInput, "not valid UTF-8", path, {}, *bad});
+  std::vector<std::string> lines;
+  std::set<std::string> seen;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    std::string line = text.substr(at, end - at);
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (!line.empty() && line[0] != '#' && seen.insert(line).second)
+      lines.push_back(std::move(line));
+    at = end + 1;
+  }
+  if (lines.empty()) return fail(Error{ErrorCode::kInvalidInput, "has no line in it", path});
+  return lines;
+}
+
+}  // namespace countermark::io
