@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// generate: marked text from the embedded language model
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/command.h"
+#include "cli/progress.h"
+#include "corpora/answer.h"
+#include "corpora/model_folder.h"
+#include "verifier/io/load.h"
+#include "watermark/version.h"
+
+namespace countermark::cli {
+namespace {
+
+struct Flags {
+  std::string key{};
+  std::string profile{};
+  std::string tokenizer{};
+  std::string model{};
+  std::string account{};
+  std::string cohort{};
+  std::string prompt{};
+  std::string prompts{};
+  std::string seed{};
+  std::size_t tokens = 200;
+  std::uint64_t count = 1;
+  bool exact = false;
+  bool unmarked = false;
+  bool allow_table_aes = false;
+  bool json = false;
+  SamplingOptions sampling{};
+  Output output{};
+};
+
+// The nonce and the plain key of answer number `index`: random, or from --seed.
+struct Randomness {
+  std::string nonce{};
+  Secret<16> plain_key{};
+};
+
+Randomness randomness(const std::string& seed, std::uint64_t index) {
+  std::array<std::uint8_t, 32> bytes{};
+  if (seed.empty()) {
+    random_bytes(bytes.data(), bytes.size());
+  } else {
+    bytes = expand_key(as_bytes(seed), {"countermark generate", std::to_string(index)});
+  }
+  Randomness out{to_hex(Bytes(bytes).first(16)), {}};
+  std::array<std::uint8_t, 16> plain{};
+  std::copy_n(bytes.begin() + 16, plain.size(), plain.begin());
+  out.plain_key = Secret<16>(plain);
+  return out;
+}
+
+std::string json_line(const Flags& flags, const NativeMark& mark, const std::string& id,
+                      const std::string& prompt, const std::string& text,
+                      const corpora::Answer& answer) {
+  nlohmann::ordered_json out = {{"schema", "countermark.generate/1"},
+                                {"version", kVersion},
+                                {"id", id},
+                                {"scheme", NativeMark::kId},
+                                {"profile", mark.profile().digest()},
+                                {"keyId", mark.key_id()}};
+  out["account"] = flags.account;
+  out["cohort"] = flags.cohort;
+  out["slots"] = answer.slots;
+  out["prompt"] = prompt;
+  out["text"] = text;
+  out["ids"] = answer.ids;
+  out["marked"] = answer.marked();
+  out["finish"] = answer.ended ? "end" : "length";
+  return out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+Result<std::string> run_all(const Flags& flags) {
+  COUNTERMARK_CHECK(check_sampling_options(flags.sampling));
+  COUNTERMARK_CHECK(flags.output.check());
+  COUNTERMARK_TRY(const std::string seed, from_hex("--seed", flags.seed));
+  const std::string folder = corpora::model_folder();
+  const std::string profile_path = flags.profile.empty() ? folder + "/profile.json" : flags.profile;
+  COUNTERMARK_TRY(const EpochKey key, io::load_epoch_key(flags.key));
+  COUNTERMARK_TRY(const Profile profile, io::load_profile(profile_path));
+  COUNTERMARK_TRY(const NativeMark mark, NativeMark::create(key, profile));
+  if (mark.kernel().constant_time == 0 && !flags.allow_table_aes)
+    return fail(ErrorCode::kUnsupported,
+                std::string("the ") + mark.kernel().name +
+                    " kernel may leak the key through the cache to others on this machine; "
+                    "--allow-table-aes embeds with it all the same");
+  COUNTERMARK_TRY(const auto tokenizer,
+                  io::load_tokenizer_of(profile, profile_path, flags.tokenizer));
+  if (tokenizer == nullptr)
+    return fail(ErrorCode::kInvalidArgument,
+                "the profile names no tokenizer: give one with -t FILE");
+  COUNTERMARK_TRY(const auto model,
+                  corpora::LanguageModel::load(flags.model.empty() ? folder + "/weights.safetensors"
+                                                                   : flags.model));
+  if (tokenizer->vocab_size() != model.shape().vocab_size)
+    return fail(ErrorCode::kMismatch,
+                "the tokenizer has " + std::to_string(tokenizer->vocab_size()) +
+                    " ids and the model " + std::to_string(model.shape().vocab_size));
+  std::vector<std::string> prompts = {flags.prompt};
+  if (!flags.prompts.empty()) {
+    COUNTERMARK_TRY(prompts, io::load_lines(flags.prompts));
+  }
+
+  corpora::AnswerRequest request;
+  request.identity = {flags.cohort, flags.account};
+  request.sampling = flags.sampling;
+  request.max_tokens = flags.tokens;
+  request.may_end = !flags.exact;
+  request.marked = !flags.unmarked;
+  corpora::Generation generation(model);
+  Progress progress("answers", prompts.size() * flags.count);
+  std::string out;
+  std::uint64_t number = 0;
+  for (const std::string& prompt : prompts) {
+    COUNTERMARK_TRY(request.prompt, tokenizer->encode(prompt));
+    for (std::uint64_t i = 0; i < flags.count; ++i) {
+      const Randomness random = randomness(seed, number++);
+      request.nonce = random.nonce;
+      request.plain_key = random.plain_key;
+      COUNTERMARK_TRY(const corpora::Answer answer,
+                      corpora::write_answer(generation, model, mark, request));
+      COUNTERMARK_TRY(const std::string text, tokenizer->decode(answer.ids));
+      out += flags.json ? json_line(flags, mark, std::to_string(number), prompt, text, answer)
+                        : text + "\n";
+      progress.advance();
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+Run add_generate_command(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  app.add_option("-k,--key", flags->key, "Epoch key")->type_name("FILE")->required();
+  app.add_option("-p,--profile", flags->profile, "Profile; default: the embedded model's")
+      ->type_name("FILE");
+  app.add_option("-t,--tokenizer", flags->tokenizer, "Tokenizer, if not where the profile says")
+      ->type_name("FILE");
+  app.add_option("-m,--model", flags->model,
+                 "Weights (safetensors, or a llama2.c .bin); default: the embedded model")
+      ->type_name("FILE");
+  app.add_option("--account", flags->account, "For whom the text is written (a pseudonym)")
+      ->type_name("ID");
+  app.add_option("--cohort", flags->cohort, "The account's cohort")->type_name("ID");
+  auto* prompt = app.add_option("--prompt", flags->prompt, "What the model continues");
+  app.add_option("--prompts", flags->prompts, "One prompt a line")
+      ->type_name("FILE")
+      ->excludes(prompt);
+  app.add_option("-n,--tokens", flags->tokens, "Most tokens of an answer", true);
+  app.add_flag("--exact", flags->exact, "Exactly that many: the model may not end earlier");
+  app.add_option("--count", flags->count, "Answers to each prompt", true);
+  app.add_option("--temperature", flags->sampling.temperature, "0 takes the likeliest token", true);
+  app.add_option("--top-k", flags->sampling.top_k, "Keep the k likeliest; 0: all", true);
+  app.add_option("--top-p", flags->sampling.top_p, "Then the likeliest with this mass", true);
+  app.add_option("--min-p", flags->sampling.min_p, "Then those above this share of the top", true);
+  app.add_option("--seed", flags->seed, "Reproducible text, for tests only")->type_name("HEX");
+  app.add_flag("--unmarked", flags->unmarked, "The same model without the mark, for comparison");
+  app.add_flag("--allow-table-aes", flags->allow_table_aes,
+               "Embed even with a kernel that is not constant-time");
+  app.add_flag("--json", flags->json, "One line of JSON an answer (countermark.generate/1)");
+  flags->output.add_flags(app);
+  app.footer(
+      "\nExamples:\n"
+      "  countermark generate -k demo.key --account alice --prompt 'The server' -o alice.txt\n"
+      "  countermark generate -k demo.key --prompts prompts.txt --count 4 --json -o answers.jsonl");
+  return [flags] {
+    auto text = run_all(*flags);
+    if (!text) return report(text.error());
+    const Status written = flags->output.write(*text);
+    return written ? static_cast<int>(kDone) : report(written.error());
+  };
+}
+
+}  // namespace countermark::cli

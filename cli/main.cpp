@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line: picks the command, and turns every way to fail into its exit code.
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <vector>
+
+#include "cli/command.h"
+
+namespace {
+
+using namespace countermark::cli;
+
+int run(int argc, char** argv) {
+  CLI::App app{
+      "Marks the output of a language model while it is sampled, and verifies, with an\n"
+      "exact error rate, whether a text carries the mark.\n"};
+  app.name("countermark");
+  app.require_subcommand(1);
+  app.set_help_all_flag();
+  app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
+    return "countermark: error: " + std::string(error.what()) + "\nTry: " +
+           (failed->get_parent() != nullptr ? "countermark " + failed->get_name() : "countermark") +
+           " --help\n";
+  });
+  app.footer(
+      "\nA first run:\n"
+      "  countermark key new --model demo --epoch 2026-11 -o demo.key\n"
+      "  countermark generate -k demo.key --account alice --prompt 'The server' -o a.txt\n"
+      "  countermark detect -k demo.key --account alice a.txt\n"
+      "\nExit codes: 0 done, 2 usage, 3 bad input, 4 key or permission, 6 I/O, 70 internal;\n"
+      "with --exit-status also 5 inconclusive or withheld, 10 not detected.");
+
+  struct Command {
+    CLI::App* app;
+    Run run;
+  };
+  std::vector<Command> commands;
+  const auto add = [&](const char* name, const char* about, Run (*set_up)(CLI::App&)) {
+    CLI::App* command = app.add_subcommand(name, about);
+    commands.push_back({command, set_up(*command)});
+  };
+  add("key", "Make and inspect secret keys", add_key_command);
+  add("profile", "Make and check profiles, the public parameters of a mark", add_profile_command);
+  add("generate", "Write marked text with the embedded language model", add_generate_command);
+  add("detect", "Judge texts: one verdict each", add_detect_command);
+  add("selftest", "Check this installation against known answers", add_selftest_command);
+  add("version", "Say what this program is and which kernel it runs", add_version_command);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kDone : kUsage;
+  }
+  for (const Command& command : commands)
+    if (command.app->parsed()) return command.run();
+  return kUsage;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    say("countermark: error: out of memory");
+  } catch (const std::exception& error) {
+    say(std::string("countermark: internal error: ") + error.what());
+  }
+  return kInternal;
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// One answer of a language model, token by token, with or without the mark: the loop that an
+// inference server has, at its plainest.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "corpora/language_model.h"
+#include "watermark/sampler.h"
+
+namespace countermark::corpora {
+
+struct AnswerRequest {
+  std::vector<TokenId> prompt{};  // read before the answer; never a context of the mark
+  Identity identity{};
+  std::string nonce{};     // new for every answer
+  Secret<16> plain_key{};  // keys the unmarked draws
+  SamplingOptions sampling{};
+  std::size_t max_tokens = 200;
+  bool may_end = true;  // false: the end token is never drawn, so the answer has max_tokens
+  bool marked = true;   // false: every draw is an unmarked one
+};
+
+// What was written, and for each token how it was drawn.
+struct Answer {
+  std::vector<TokenId> ids{};
+  std::vector<Draw> draws{};
+  std::vector<std::uint32_t> slots{};  // by layer
+  bool ended = false;                  // by the end token, which is not among the ids
+
+  std::size_t marked() const noexcept;  // number of marked draws
+};
+
+// Writes one answer from the beginning of `generation`. kInvalidArgument when the prompt and
+// max_tokens do not fit into the model's context.
+Result<Answer> write_answer(Generation& generation, const LanguageModel& model,
+                            const NativeMark& mark, const AnswerRequest& request);
+
+}  // namespace countermark::corpora

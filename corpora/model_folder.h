@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the embedded language model lies: tokenizer.json, profile.json, weights.safetensors.
+#pragma once
+
+#include <string>
+
+namespace countermark::corpora {
+
+// $COUNTERMARK_MODEL if set; else the installed folder; else the source tree's.
+std::string model_folder();
+
+}  // namespace countermark::corpora
