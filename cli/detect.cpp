@@ -132,9 +132,11 @@ Run add_detect_command(CLI::App& app) {
       ->type_name("FILE")
       ->excludes(account);
   app.add_option("--cohort", flags->claim.cohort, "Claimed cohort")->type_name("ID");
-  app.add_option("--alpha", flags->alpha, "Largest p-value that counts as detected", true)
+  app.add_option("--alpha", flags->alpha, "Largest p-value that counts as detected")
+      ->capture_default_str()
       ->check(CLI::Range(1e-300, 0.5));
-  app.add_option("--decoys", flags->decoys, "Show the key's rank among N random keys", true)
+  app.add_option("--decoys", flags->decoys, "Show the key's rank among N random keys")
+      ->capture_default_str()
       ->type_name("N")
       ->check(CLI::Range(0, 1'000'000));
   app.add_option("--decoy-seed", flags->decoy_seed, "Seed of the decoys, chosen by the other side")
@@ -146,8 +148,9 @@ Run add_detect_command(CLI::App& app) {
       ->type_name("PATH");
   app.add_option("--ids-field", flags->reader.ids_field, "Field with token ids instead of text")
       ->type_name("NAME");
-  app.add_option("--role", flags->reader.role, "Which turns of a conversation are judged", true);
-  app.add_option("--threads", flags->threads, "0: one a processor", true);
+  app.add_option("--role", flags->reader.role, "Which turns of a conversation are judged")
+      ->capture_default_str();
+  app.add_option("--threads", flags->threads, "0: one a processor")->capture_default_str();
   app.add_flag("--skip-bad", flags->skip_bad, "Report records that cannot be read, and go on");
   app.add_flag("--json", flags->json, "One line of JSON a document (countermark.detect/1)");
   app.add_flag("--exit-status", flags->exit_status,

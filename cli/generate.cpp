@@ -152,13 +152,17 @@ Run add_generate_command(CLI::App& app) {
   app.add_option("--prompts", flags->prompts, "One prompt a line")
       ->type_name("FILE")
       ->excludes(prompt);
-  app.add_option("-n,--tokens", flags->tokens, "Most tokens of an answer", true);
+  app.add_option("-n,--tokens", flags->tokens, "Most tokens of an answer")->capture_default_str();
   app.add_flag("--exact", flags->exact, "Exactly that many: the model may not end earlier");
-  app.add_option("--count", flags->count, "Answers to each prompt", true);
-  app.add_option("--temperature", flags->sampling.temperature, "0 takes the likeliest token", true);
-  app.add_option("--top-k", flags->sampling.top_k, "Keep the k likeliest; 0: all", true);
-  app.add_option("--top-p", flags->sampling.top_p, "Then the likeliest with this mass", true);
-  app.add_option("--min-p", flags->sampling.min_p, "Then those above this share of the top", true);
+  app.add_option("--count", flags->count, "Answers to each prompt")->capture_default_str();
+  app.add_option("--temperature", flags->sampling.temperature, "0 takes the likeliest token")
+      ->capture_default_str();
+  app.add_option("--top-k", flags->sampling.top_k, "Keep the k likeliest; 0: all")
+      ->capture_default_str();
+  app.add_option("--top-p", flags->sampling.top_p, "Then the likeliest with this mass")
+      ->capture_default_str();
+  app.add_option("--min-p", flags->sampling.min_p, "Then those above this share of the top")
+      ->capture_default_str();
   app.add_option("--seed", flags->seed, "Reproducible text, for tests only")->type_name("HEX");
   app.add_flag("--unmarked", flags->unmarked, "The same model without the mark, for comparison");
   app.add_flag("--allow-table-aes", flags->allow_table_aes,
