@@ -31,7 +31,7 @@ LineUp compare(stats::PValue truth, std::span<const stats::PValue> decoys,
   const auto as_good = std::count_if(decoys.begin(), decoys.end(),
                                      [truth](stats::PValue decoy) { return decoy <= truth; });
   line_up.rank = 1 + static_cast<std::uint32_t>(as_good);
-  line_up.p = double{static_cast<double>(line_up.rank)} / (line_up.decoys + 1.0);
+  line_up.p = static_cast<double>(line_up.rank) / (line_up.decoys + 1.0);
 
   const double k = line_up.decoys;
   for (const stats::PValue p : calibration) line_up.mean += stats::normal_score(p) / k;

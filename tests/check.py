@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Formatting, lint and layering of the sources: what `./run check` runs after a build.
+
+check.py BUILD: BUILD is a configured folder with compile_commands.json. `--fix` formats in place.
+clang-tidy looks at every translation unit of ours; results are remembered by the digest of the
+sources in BUILD, so that an unchanged tree is checked once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def tracked(*patterns: str) -> list[str]:
+    out = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", *patterns],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )
+    return sorted(line for line in out.stdout.splitlines() if (ROOT / line).exists())
+
+
+def check_format(fix: bool) -> bool:
+    files = tracked("*.h", "*.cpp")
+    mode = ["-i"] if fix else ["--dry-run", "--Werror"]
+    return subprocess.run(["clang-format", *mode, *files], cwd=ROOT, check=False).returncode == 0
+
+
+def tidy(build: Path, file: str) -> tuple[str, int, str]:
+    done = subprocess.run(
+        ["clang-tidy", "--quiet", "-p", str(build), file],
+        cwd=ROOT, check=False, capture_output=True, text=True,
+    )
+    return file, done.returncode, done.stdout
+
+
+def check_lint(build: Path) -> bool:
+    files = [f for f in tracked("*.cpp") if not f.startswith("tests/")]
+    digest = hashlib.sha256()
+    for file in tracked("*.h", "*.cpp", ".clang-tidy"):
+        digest.update(file.encode() + b"\0" + (ROOT / file).read_bytes() + b"\0")
+    stamp = build / "lint.sha256"
+    if stamp.exists() and stamp.read_text() == digest.hexdigest():
+        return True
+    passed = True
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for file, code, output in pool.map(lambda f: tidy(build, f), files):
+            if code != 0:
+                passed = False
+                print(f"{file}:\n{output}", file=sys.stderr)
+    if passed:
+        stamp.write_text(digest.hexdigest())
+    return passed
+
+
+def check_layers() -> bool:
+    return subprocess.run([sys.executable, "tests/layers_test.py"], cwd=ROOT, check=False).returncode == 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("build", type=Path)
+    parser.add_argument("--fix", action="store_true", help="format the sources in place")
+    arguments = parser.parse_args()
+    results = {
+        "format": check_format(arguments.fix),
+        "layers": check_layers(),
+        "lint": check_lint(arguments.build.resolve()),
+    }
+    for name, passed in results.items():
+        print(f"{name}: {'ok' if passed else 'FAILED'}")
+    return 0 if all(results.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Every #include against the direction of the house: cli -> corpora -> verifier -> watermark.
+
+A rule that no machine checks does not exist. Each row below names a folder and the prefixes of our
+own files that it may include; the longest matching row decides.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# folder (or file) -> what it may include of ours
+ALLOWED: dict[str, tuple[str, ...]] = {
+    "watermark/": ("watermark/",),
+    "watermark/kernels/": ("watermark/kernels/kernel.h",),
+    "watermark/kernels/dispatch": ("watermark/error.h", "watermark/kernels/"),
+    "verifier/": ("verifier/", "watermark/"),
+    # Numbers in, numbers out.
+    "verifier/stats/": ("verifier/stats/",),
+    "verifier/text/": ("verifier/text/", "verifier/io/file.h", "watermark/"),
+    "verifier/io/": ("verifier/io/", "verifier/text/tokenizer.h", "watermark/"),
+    "verifier/detect/": ("verifier/detect/", "verifier/stats/", "verifier/text/", "watermark/"),
+    "corpora/": ("corpora/", "verifier/text/", "verifier/io/", "watermark/"),
+    "cli/": ("cli/", "corpora/", "verifier/", "watermark/"),
+    "tests/": ("tests/", "corpora/", "verifier/", "watermark/"),
+}
+
+# What a kernel file may include besides our C header: C headers and intrinsics. The portable
+# kernel is compiled for the base instruction set and may use Crypto++.
+KERNEL_HEADERS = {"string.h", "stddef.h", "stdint.h", "cpuid.h", "immintrin.h", "arm_neon.h"}
+PORTABLE_KERNEL_HEADERS = KERNEL_HEADERS | {"cryptopp/aes.h"}
+
+# The library that an inference server links: no file I/O, threads or locale.
+FORBIDDEN_IN_WATERMARK = {
+    "fstream", "iostream", "filesystem", "cstdio", "thread", "mutex", "future", "locale", "regex",
+}
+# The one translation unit of tails, and the two small users of Boost.Math beside it.
+BOOST_USERS = {"verifier/stats/tail.cpp", "verifier/stats/limits.cpp", "verifier/stats/normal_score.cpp"}
+
+
+def sources() -> list[Path]:
+    folders = ("watermark", "verifier", "corpora", "cli", "tests")
+    return sorted(
+        path for folder in folders for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".h", ".cpp"}
+    )
+
+
+def includes(path: Path) -> list[tuple[str, str]]:
+    """(quote or angle, name) of every #include."""
+    return re.findall(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', path.read_text(), re.MULTILINE)
+
+
+class Layers(unittest.TestCase):
+    def test_there_are_sources(self) -> None:
+        self.assertGreater(len(sources()), 30)
+
+    def test_direction(self) -> None:
+        for path in sources():
+            name = path.relative_to(ROOT).as_posix()
+            row = max((prefix for prefix in ALLOWED if name.startswith(prefix)), key=len)
+            for kind, include in includes(path):
+                if kind == '"':
+                    self.assertTrue(
+                        include.startswith(ALLOWED[row]), f"{name} includes {include}"
+                    )
+
+    def test_kernels_include_only_c(self) -> None:
+        for path in sorted((ROOT / "watermark" / "kernels").glob("*.cpp")):
+            if path.stem == "dispatch":
+                continue
+            allowed = PORTABLE_KERNEL_HEADERS if path.stem == "portable" else KERNEL_HEADERS
+            for kind, include in includes(path):
+                if kind == "<":
+                    self.assertIn(include, allowed, f"{path.name} includes <{include}>")
+
+    def test_watermark_does_no_io(self) -> None:
+        for path in sources():
+            name = path.relative_to(ROOT).as_posix()
+            for kind, include in includes(path):
+                if kind == "<" and name.startswith("watermark/"):
+                    self.assertNotIn(include, FORBIDDEN_IN_WATERMARK, name)
+
+    def test_boost_stays_in_its_translation_units(self) -> None:
+        for path in sources():
+            name = path.relative_to(ROOT).as_posix()
+            if name.startswith("tests/"):
+                continue
+            if any(include.startswith("boost/") for _, include in includes(path)):
+                self.assertIn(name, BOOST_USERS)
+
+    def test_every_source_names_its_licence(self) -> None:
+        for path in sources():
+            self.assertIn("SPDX-License-Identifier: Apache-2.0", path.read_text()[:120], str(path))
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())

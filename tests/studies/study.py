@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a study with the settings that docs/studies.md reports.
+
+study.py FOLDER NAME: FOLDER holds the study programs; NAME is null, power or distortion. Prints
+the study's tables and ends with 0 when every check passed. `--small` runs a version of seconds,
+which the test suite uses; its numbers are not the published ones.
+
+The null study reads the prose of Debian's documentation packages (corpora/train/extract.py), and
+the answers of other models in ../shared/data when that folder is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROFILE = ROOT / "corpora" / "model" / "profile.json"
+MODEL_ANSWERS = ROOT.parent / "shared" / "data" / "text" / "llm_outputs_unknown_key.json"
+
+
+def run(*command: object) -> int:
+    print("$", " ".join(Path(str(part)).name for part in command), flush=True)
+    return subprocess.run([str(part) for part in command], check=False).returncode
+
+
+def human_text(folder: Path) -> Path | None:
+    """The prose of the documentation packages as JSONL, or None when none is installed."""
+    out = folder / "human.jsonl"
+    extract = ROOT / "corpora" / "train" / "extract.py"
+    done = subprocess.run([sys.executable, extract, "--out", out], check=False, capture_output=True)
+    return out if done.returncode == 0 and out.stat().st_size > 0 else None
+
+
+def null(programs: Path, folder: Path, small: bool) -> int:
+    status = 0
+    text = human_text(folder)
+    if text is None:
+        print("no documentation package is installed: human text cannot be studied here")
+        return 0 if small else 3
+    if small:
+        head = folder / "head.jsonl"
+        head.write_text("".join(text.open().readlines()[:400]))
+        return run(programs / "study_null", 300, PROFILE, "pooled", head)
+    status |= run(programs / "study_null", 1000, PROFILE, "pooled", text)
+    if MODEL_ANSWERS.exists():
+        answers = folder / "answers.jsonl"
+        with answers.open("w") as out:
+            for record in json.loads(MODEL_ANSWERS.read_text()):
+                out.write(json.dumps({"text": record["watermarked_text"]}) + "\n")
+        status |= run(programs / "study_null", 1000, PROFILE, "family", answers)
+    else:
+        print("skipped: answers of other models (the data folder is not here)")
+    return status
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("programs", type=Path)
+    parser.add_argument("name", choices=["null", "power", "distortion"])
+    parser.add_argument("--small", action="store_true")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        if arguments.name == "null":
+            return null(arguments.programs, Path(name), arguments.small)
+        answers = 60 if arguments.small else 2000
+        return run(arguments.programs / f"study_{arguments.name}", answers)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
