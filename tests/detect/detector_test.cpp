@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+// The detector against texts that are marked, marked for someone else, not marked, too short, or
+// copied from a prompt.
+#include "verifier/detect/detector.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "verifier/detect/report.h"
+#include "verifier/stats/tail.h"
+#include "watermark/sampler.h"
+
+namespace countermark::detect {
+namespace {
+
+EpochKey key_of(const std::string& seed) {
+  return EpochKey::create(Secret<32>(sha256(seed)), "model", "epoch")->decoy(as_bytes(seed), 0);
+}
+
+// `count` draws from a flat distribution over `vocabulary` tokens.
+std::vector<TokenId> write_text(const EpochKey& key, const Identity& identity, std::size_t count,
+                                std::size_t vocabulary = 64, const std::string& nonce = "nonce") {
+  const NativeMark mark = *NativeMark::create(key, Profile::defaults());
+  Response response(mark, identity, nonce, Secret<16>(), count);
+  const std::vector<float> logits(vocabulary);
+  SamplerWorkspace workspace;
+  for (std::size_t i = 0; i < count; ++i)
+    response.commit(sample({logits}, {}, response, {}, 0, workspace)->token);
+  return {response.tokens().begin(), response.tokens().end()};
+}
+
+text::Document document_of(std::vector<std::vector<TokenId>> prompts, std::vector<TokenId> answer) {
+  text::Document document;
+  document.id = "test";
+  for (auto& prompt : prompts) document.segments.push_back({"", std::move(prompt), true, false});
+  document.segments.push_back({"", std::move(answer), true, true});
+  return document;
+}
+
+Detection detect_text(const EpochKey& key, std::vector<TokenId> answer, Claim claim = {},
+                      std::uint32_t decoys = 0) {
+  const auto detector =
+      Detector::create(key, Profile::defaults(), nullptr, std::move(claim), {}, decoys);
+  return *detector->detect(document_of({}, std::move(answer)));
+}
+
+TEST(Detector, FindsTheMarkAndTheAccount) {
+  const EpochKey key = key_of("a");
+  const auto text = write_text(key, {"cohort", "alice"}, 300);
+  const Detection shared = detect_text(key, text);
+  EXPECT_EQ(shared.verdict, Verdict::kDetected);
+  EXPECT_EQ(shared.evidence.hypotheses, 1U);
+  ASSERT_EQ(shared.streams.size(), 1U);
+
+  const Detection claimed = detect_text(key, text, {"cohort", "alice", {}});
+  EXPECT_EQ(claimed.verdict, Verdict::kDetected);
+  EXPECT_LT(claimed.evidence.p.log10(), shared.evidence.p.log10());
+  EXPECT_EQ(claimed.evidence.hypotheses, 8U);
+  ASSERT_EQ(claimed.streams.size(), 3U);
+  for (const StreamFinding& finding : claimed.streams)
+    EXPECT_EQ(finding.verdict, Verdict::kDetected) << layer_name(finding.layer);
+  const NativeMark mark = *NativeMark::create(key, Profile::defaults());
+  EXPECT_EQ(claimed.streams[2].slots, std::vector<std::uint32_t>{mark.slot(2, "nonce")});
+}
+
+TEST(Detector, TheSumIsOneGammaOverAllClaimedLayers) {
+  const EpochKey key = key_of("sum");
+  const Detection claimed = detect_text(key, write_text(key, {"c", "a"}, 200), {"c", "a", {}});
+  Tally total;
+  for (const StreamFinding& finding : claimed.streams) total += finding.evidence.tally;
+  EXPECT_EQ(claimed.evidence.tally, total);
+  EXPECT_EQ(claimed.evidence.p, stats::gamma_tail(total.n, total.sum).times(8));
+  EXPECT_GE(claimed.evidence.asserted, claimed.evidence.floor);
+}
+
+TEST(Detector, AnotherAccountAndAnotherKeyFindNothingOfTheirOwn) {
+  const EpochKey key = key_of("b");
+  const auto text = write_text(key, {"cohort", "alice"}, 300);
+  const Detection wrong_account = detect_text(key, text, {"", "bob", {}});
+  EXPECT_EQ(wrong_account.streams[1].verdict, Verdict::kNotDetected);
+  EXPECT_EQ(detect_text(key_of("c"), text, {"cohort", "alice", {}}).verdict, Verdict::kNotDetected);
+}
+
+TEST(Detector, SearchesAccountsAndCorrectsForAllOfThem) {
+  const EpochKey key = key_of("d");
+  const auto text = write_text(key, {"cohort", "account-417"}, 400);
+  Claim claim;
+  for (int i = 0; i < 1'000; ++i) claim.accounts.push_back("account-" + std::to_string(i));
+  const Detection found = detect_text(key, text, claim);
+  EXPECT_EQ(found.accounts_searched, 1'000U);
+  ASSERT_EQ(found.streams.size(), 2U);  // the shared layer, and the one account
+  EXPECT_EQ(found.streams[1].identity, "account-417");
+  EXPECT_EQ(found.streams[1].evidence.hypotheses, 8'000U);
+  // The headline is not touched by the search.
+  EXPECT_EQ(found.evidence.hypotheses, 1U);
+}
+
+TEST(Detector, TooShortIsInconclusiveWhateverP) {
+  const EpochKey key = key_of("e");
+  const Detection detection = detect_text(key, write_text(key, {}, 20));
+  EXPECT_EQ(detection.verdict, Verdict::kInconclusive);
+  EXPECT_EQ(detection.reasons, std::vector<std::string>{"too-short"});
+  const Detection empty = detect_text(key, {});
+  EXPECT_EQ(empty.verdict, Verdict::kInconclusive);
+  EXPECT_EQ(empty.evidence.p, stats::PValue());
+}
+
+TEST(Detector, RepeatsAddNothing) {
+  const EpochKey key = key_of("f");
+  const auto text = write_text(key, {}, 200);
+  text::Document twice = document_of({}, text);
+  twice.segments.push_back(twice.segments[0]);
+  const auto detector = Detector::create(key, Profile::defaults(), nullptr, {}, {});
+  const Detection once = *detector->detect(document_of({}, text));
+  const Detection doubled = *detector->detect(twice);
+  EXPECT_EQ(doubled.evidence.tally, once.evidence.tally);
+  EXPECT_EQ(doubled.dropped.repeated_tuple,
+            once.tokens - once.dropped.repeated_context - once.dropped.short_context);
+}
+
+TEST(Detector, ContextsOfThePromptAreLeftOut) {
+  const EpochKey key = key_of("g");
+  const auto text = write_text(key, {}, 200);
+  const auto detector = Detector::create(key, Profile::defaults(), nullptr, {}, {});
+  const Detection echoed = *detector->detect(document_of({text}, text));
+  EXPECT_EQ(echoed.evidence.tally.n, 0U);
+  EXPECT_GT(echoed.dropped.prompt_context, 100U);
+}
+
+TEST(Detector, RefusesClaimsThatTheProfileCannotAnswer) {
+  const Profile shared_only = *Profile::create({{LayerKind::kShared, 2, 65'536, 1}}, {});
+  const Profile account_only = *Profile::create({{LayerKind::kAccount, 2, 65'536, 1}}, {});
+  const EpochKey key = key_of("h");
+  for (const auto& [profile, claim] :
+       {std::pair{shared_only, Claim{"", "a", {}}}, std::pair{shared_only, Claim{"c", "", {}}},
+        std::pair{account_only, Claim{}}, std::pair{Profile::defaults(), Claim{"", "a", {"b"}}}}) {
+    const auto detector = Detector::create(key, profile, nullptr, claim, {});
+    ASSERT_FALSE(detector);
+    EXPECT_EQ(detector.error().code, ErrorCode::kInvalidArgument);
+  }
+}
+
+TEST(Detector, NeedsATokenizerForText) {
+  const auto detector = Detector::create(key_of("i"), Profile::defaults(), nullptr, {}, {});
+  text::Document document;
+  document.segments.push_back({"some text", {}, false, true});
+  const auto detection = detector->detect(document);
+  ASSERT_FALSE(detection);
+  EXPECT_EQ(detection.error().code, ErrorCode::kMismatch);
+}
+
+TEST(Detector, LineUpRanksTheKeyFirstAndIsReproducible) {
+  const EpochKey key = key_of("j");
+  const auto text = write_text(key, {"", "alice"}, 300);
+  const Detection a = detect_text(key, text, {"", "alice", {}}, 1'000);
+  ASSERT_TRUE(a.line_up);
+  EXPECT_EQ(a.line_up->rank, 1U);
+  EXPECT_DOUBLE_EQ(a.line_up->p, 1.0 / 1'001);
+  EXPECT_TRUE(a.line_up->calibrated);
+  const Detection b = detect_text(key, text, {"", "alice", {}}, 1'000);
+  EXPECT_EQ(b.line_up->seed, a.line_up->seed);
+  EXPECT_EQ(b.line_up->mean, a.line_up->mean);
+}
+
+TEST(Detector, AKeyThatHasNothingToDoWithTheTextRanksAnywhere) {
+  const auto text = write_text(key_of("k"), {}, 300);
+  const Detection detection = detect_text(key_of("other"), text, {}, 200);
+  EXPECT_EQ(detection.verdict, Verdict::kNotDetected);
+  EXPECT_GT(detection.line_up->rank, 1U);
+}
+
+TEST(LineUp, WithholdsWhenDecoysAreNotUniform) {
+  std::vector<stats::PValue> good;
+  std::vector<stats::PValue> small;
+  for (int i = 0; i < 1'000; ++i) {
+    const double u = (i + 0.5) / 1'000;
+    good.push_back(stats::PValue::from_double(u));
+    small.push_back(stats::PValue::from_double(u * u));
+  }
+  const auto truth = stats::PValue::from_parts(1, -9);
+  EXPECT_TRUE(compare(truth, good, good).calibrated);
+  EXPECT_FALSE(compare(truth, small, small).calibrated);
+  good[0] = stats::PValue::from_parts(1, -10);
+  EXPECT_FALSE(compare(truth, good, good).calibrated);
+  EXPECT_EQ(compare(truth, good, good).rank, 2U);
+}
+
+TEST(Policy, FloorAndPrfTermEnterWhatIsAsserted) {
+  // 1,000 tuples with an enormous sum: the ideal p is far below what a 128-bit key can support.
+  const Evidence strong = weigh({1'000, std::uint64_t{20'000} << 20}, 8);
+  EXPECT_LT(strong.p.log10(), -1'000);
+  EXPECT_EQ(strong.floor, stats::PValue::from_power_of_two(64));
+  EXPECT_EQ(strong.asserted, strong.floor);
+  // With n near 2^60 the PRF term says that nothing can be asserted.
+  EXPECT_EQ(weigh({std::uint64_t{1} << 62, 0}, 1).asserted, stats::PValue());
+  EXPECT_EQ(judge(strong, Policy{}), Verdict::kDetected);
+  EXPECT_EQ(judge(weigh({15, std::uint64_t{300} << 20}, 1), Policy{}), Verdict::kInconclusive);
+}
+
+TEST(Report, JsonHasTheDocumentedFieldsAndIsStable) {
+  const EpochKey key = key_of("l");
+  const auto detector = Detector::create(key, Profile::defaults(), nullptr, {}, {});
+  const text::Document document = document_of({}, write_text(key, {}, 200));
+  const Detection detection = *detector->detect(document);
+  const std::string line = to_json_line(*detector, document, detection);
+  EXPECT_EQ(line, to_json_line(*detector, document, *detector->detect(document)));
+  const auto json = nlohmann::json::parse(line);
+  EXPECT_EQ(json["schema"], "countermark.detect/1");
+  EXPECT_EQ(json["statistic"], std::to_string(detection.evidence.tally.sum));
+  EXPECT_EQ(json["nullModel"]["shape"], std::to_string(detection.evidence.tally.n));
+  EXPECT_EQ(json["verdict"], "detected");
+  EXPECT_NE(to_text(*detector, document, detection).find("detected"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace countermark::detect
