@@ -7,7 +7,8 @@ the study's tables and ends with 0 when every check passed. `--small` runs a ver
 which the test suite uses; its numbers are not the published ones.
 
 The null study reads the prose of Debian's documentation packages (corpora/train/extract.py), and
-the answers of other models in ../shared/data when that folder is there.
+the answers of other models in ../shared/data when that folder is there; its small version reads
+the licences that every Debian machine has.
 """
 
 from __future__ import annotations
@@ -29,6 +30,17 @@ def run(*command: object) -> int:
     return subprocess.run([str(part) for part in command], check=False).returncode
 
 
+def licences(folder: Path) -> Path:
+    """The distinct paragraphs of /usr/share/common-licenses as JSONL."""
+    out = folder / "licences.jsonl"
+    paragraphs: dict[str, None] = {}
+    for file in sorted(Path("/usr/share/common-licenses").iterdir()):
+        for paragraph in file.read_text(errors="ignore").split("\n\n"):
+            paragraphs[" ".join(paragraph.split())] = None
+    out.write_text("".join(json.dumps({"text": text}) + "\n" for text in paragraphs if text))
+    return out
+
+
 def human_text(folder: Path) -> Path | None:
     """The prose of the documentation packages as JSONL, or None when none is installed."""
     out = folder / "human.jsonl"
@@ -38,15 +50,13 @@ def human_text(folder: Path) -> Path | None:
 
 
 def null(programs: Path, folder: Path, small: bool) -> int:
-    status = 0
+    if small:
+        return run(programs / "study_null", 1000, PROFILE, "pooled", licences(folder))
     text = human_text(folder)
     if text is None:
-        print("no documentation package is installed: human text cannot be studied here")
-        return 0 if small else 3
-    if small:
-        head = folder / "head.jsonl"
-        head.write_text("".join(text.open().readlines()[:400]))
-        return run(programs / "study_null", 300, PROFILE, "pooled", head)
+        print("install the documentation packages first: see docs/studies.md")
+        return 3
+    status = 0
     status |= run(programs / "study_null", 1000, PROFILE, "pooled", text)
     if MODEL_ANSWERS.exists():
         answers = folder / "answers.jsonl"
