@@ -123,8 +123,9 @@ Result<AnyKey> decode(std::string_view line, std::uint64_t offset) {
     const auto model_id = take_id(payload, at);
     const auto epoch_id = take_id(payload, at);
     if (model_id && epoch_id && at == payload.size()) {
-      COUNTERMARK_TRY(EpochKey key, EpochKey::create(secret, *model_id, *epoch_id));
-      return AnyKey(std::move(key));
+      auto key = EpochKey::create(secret, *model_id, *epoch_id);
+      if (!key) return malformed("the key carries an id that is not UTF-8");
+      return AnyKey(*std::move(key));
     }
   }
   return malformed("a kind of key that this version does not know");

@@ -10,10 +10,11 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <initializer_list>
 
 namespace countermark {
 
-// e^x for x <= 0; 0 below -708 (where e^x would be denormal). NaN is the caller's mistake.
+// e^x for x <= 0; 0 below -708 (soon after, e^x would be denormal). NaN is the caller's mistake.
 inline double portable_exp(double x) noexcept {
   if (x < -708) return 0;
   // x = k ln 2 + r, |r| <= ln 2 / 2. ln 2 is split so that k times its upper part is exact.

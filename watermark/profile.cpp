@@ -112,10 +112,12 @@ Result<Profile> Profile::create(std::vector<Layer> layers,
   Profile profile;
   profile.layers_ = std::move(layers);
   profile.tokenizer_ = std::move(tokenizer);
-  if (profile.tokenizer_)
-    for (const std::string* text : {&profile.tokenizer_->name, &profile.tokenizer_->file})
+  if (const auto& parts = profile.tokenizer_)
+    for (const auto& [field, text] : {std::pair{"tokenizer.name", &parts->name},
+                                      std::pair{"tokenizer.sha256", &parts->sha256},
+                                      std::pair{"tokenizer.file", &parts->file}})
       if (first_invalid_utf8(*text))
-        return fail(ErrorCode::kInvalidArgument, "the tokenizer's name and file must be UTF-8");
+        return fail(Error{ErrorCode::kInvalidArgument, "must be UTF-8", {}, field});
   return parse(profile.canonical_json());
 }
 

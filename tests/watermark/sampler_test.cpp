@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the sampler makes of one row: odd logits, truncation at its boundaries, ties, and that a
+// draw is a pure function of its arguments. Its statistics are in laws_test.cpp.
+#include "watermark/sampler.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <set>
+
+#include "tests/support/random.h"
+
+namespace countermark::tests {
+namespace {
+
+constexpr float kInf = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+class Sampler : public ::testing::Test {
+ protected:
+  // A draw that carries no mark, with fresh noise for each attempt.
+  Result<Draw> draw(const std::vector<float>& logits, const SamplingOptions& options = {},
+                    std::uint32_t attempt = 1, const std::vector<TokenId>& ids = {}) {
+    return sample({logits, ids}, options, response_, {}, attempt, workspace_);
+  }
+
+  // Every token that turns up in many draws. With `n` equal candidates one is missed with
+  // probability n (1 - 1/n)^draws, below 1e-13 for the tests here.
+  std::set<TokenId> drawn(const std::vector<float>& logits, const SamplingOptions& options = {},
+                          const std::vector<TokenId>& ids = {}) {
+    std::set<TokenId> out;
+    for (std::uint32_t attempt = 1; attempt <= 400; ++attempt)
+      out.insert(draw(logits, options, attempt, ids).value().token);
+    return out;
+  }
+
+  std::uint32_t candidates(const std::vector<float>& logits, const SamplingOptions& options = {}) {
+    return draw(logits, options).value().candidates;
+  }
+
+  SplitMix64 random_{1};
+  NativeMark mark_ = make_mark(random_.epoch_key(), one_layer(1));
+  Response response_{mark_, {}, "nonce", random_.secret<16>(), 100};
+  SamplerWorkspace workspace_;
+};
+
+using Tokens = std::set<TokenId>;
+
+TEST_F(Sampler, NanAndMinusInfinityAreNeverDrawn) {
+  const std::vector<float> logits = {kNan, 0, -kInf, 0, kNan};
+  EXPECT_EQ(drawn(logits), (Tokens{1, 3}));
+  EXPECT_EQ(candidates(logits), 2u);
+  for (const SamplingOptions& options :
+       {SamplingOptions{0}, SamplingOptions{1, 1}, SamplingOptions{1, 5},
+        SamplingOptions{1, 0, 0.9}, SamplingOptions{1, 0, 1, 0.5}})
+    for (const TokenId token : drawn(logits, options)) EXPECT_TRUE(token == 1 || token == 3);
+}
+
+TEST_F(Sampler, ARowWithoutANumberIsAnError) {
+  for (const auto& logits : {std::vector<float>{}, {-kInf}, {kNan, kNan}, {-kInf, kNan, -kInf}}) {
+    for (const SamplingOptions& options : {SamplingOptions{}, SamplingOptions{0}}) {
+      const auto result = draw(logits, options);
+      ASSERT_FALSE(result.has_value());
+      EXPECT_EQ(result.error().code, ErrorCode::kNoCandidate);
+    }
+  }
+}
+
+TEST_F(Sampler, PlusInfinityTakesAll) {
+  EXPECT_EQ(drawn({0, kInf, 5, kInf, kNan, -kInf}), (Tokens{1, 3}));
+  EXPECT_EQ(drawn({0, kInf, 5, kInf}, {0.5, 3, 0.99, 0.1}), (Tokens{1, 3}));
+  EXPECT_EQ(draw({0, kInf, 5})->kind, DrawKind::kOneCandidate);
+  EXPECT_EQ(draw({0, kInf, 5, kInf}, {0})->token, 1u);
+  EXPECT_EQ(draw({0, kInf, 5, kInf})->probability, 0.5);
+}
+
+TEST_F(Sampler, OneCandidate) {
+  const Draw only = draw({-kInf, -3e38F}).value();
+  EXPECT_EQ(only.token, 1u);
+  EXPECT_EQ(only.kind, DrawKind::kOneCandidate);
+  EXPECT_EQ(only.candidates, 1u);
+  EXPECT_EQ(only.probability, 1);
+  // Others whose probability is 0 in double precision do not count.
+  const Draw alone = draw({0, -2000}).value();
+  EXPECT_EQ(alone.token, 0u);
+  EXPECT_EQ(alone.kind, DrawKind::kOneCandidate);
+  EXPECT_EQ(draw({0, 1, 2}, {1, 1})->token, 2u);
+}
+
+TEST_F(Sampler, TemperatureZeroTakesTheLargestAndAmongEqualsTheLowestId) {
+  const Draw greedy = draw({1, 7, 3, 7}, {0}).value();
+  EXPECT_EQ(greedy.token, 1u);
+  EXPECT_EQ(greedy.kind, DrawKind::kGreedy);
+  EXPECT_EQ(greedy.probability, 1);
+  EXPECT_EQ(greedy.candidates, 1u);
+  EXPECT_EQ(draw({7, 7}, {0}, 1, {9, 4})->token, 4u);
+  // The other options cannot exclude it.
+  EXPECT_EQ(draw({1, 7, 3, 7}, {0, 1, 0.01, 1})->token, 1u);
+}
+
+TEST_F(Sampler, ExtremeTemperatures) {
+  EXPECT_EQ(drawn({0, 1e-30F}, {5e-324}), Tokens{1});
+  EXPECT_EQ(drawn({0, 0, -1}, {5e-324}), (Tokens{0, 1}));
+  EXPECT_EQ(drawn({-3e38F, 3e38F, 0}, {1e308}), (Tokens{0, 1, 2}));
+}
+
+TEST_F(Sampler, TopKKeepsExactlyKAndTheLowestIdsAmongEquals) {
+  EXPECT_EQ(drawn({0, 0, 0, 0, 0}, {1, 2}), (Tokens{0, 1}));
+  EXPECT_EQ(drawn({0, 1, 0, 1, 0}, {1, 3}), (Tokens{0, 1, 3}));
+  EXPECT_EQ(drawn({0, 0, 0, 0, 0}, {1, 2}, {50, 40, 30, 20, 10}), (Tokens{10, 20}));
+  EXPECT_EQ(drawn({0, 0, 0}, {1, 3}), (Tokens{0, 1, 2}));
+  EXPECT_EQ(drawn({0, 0, 0}, {1, 4'000'000'000}), (Tokens{0, 1, 2}));
+  EXPECT_EQ(drawn({0.0F, -0.0F, 0.0F}, {1, 2}), (Tokens{0, 1}));
+}
+
+// Every k on rows that are hard on selection algorithms, against a full sort.
+TEST_F(Sampler, TopKOnAdversarialRows) {
+  constexpr std::size_t kSize = 257;
+  std::vector<std::vector<float>> rows(6, std::vector<float>(kSize));
+  for (std::size_t i = 0; i < kSize; ++i) {
+    const auto x = static_cast<float>(i);
+    rows[0][i] = 0.001F * x;
+    rows[1][i] = -0.001F * x;
+    rows[2][i] = 0.001F * static_cast<float>(i % 3);
+    rows[3][i] = 0.001F * std::min(x, static_cast<float>(kSize) - x);
+    rows[4][i] = std::nextafter(1.0F, i % 2 == 0 ? 2.0F : 0.0F);
+    rows[5][i] = static_cast<float>(random_.below(5)) - 2.0F;
+  }
+  rows[5][7] = kNan;
+  rows[5][8] = -kInf;
+  for (const auto& row : rows) {
+    std::vector<TokenId> order;
+    for (TokenId id = 0; id < kSize; ++id)
+      if (row[id] > -kInf) order.push_back(id);
+    std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return row[a] > row[b]; });
+    for (std::uint32_t k = 1; k <= kSize; k = k < 8 ? k + 1 : 2 * k - 3) {
+      const Draw draw = this->draw(row, {1, k}).value();
+      EXPECT_EQ(draw.candidates, std::min<std::size_t>(k, order.size()));
+      Tokens kept;
+      for (const auto& candidate : workspace_.candidates) kept.insert(candidate.id);
+      const auto end = order.begin() + static_cast<std::ptrdiff_t>(draw.candidates);
+      EXPECT_EQ(kept, Tokens(order.begin(), end)) << k;
+    }
+  }
+}
+
+TEST_F(Sampler, TopPAtTheExactMass) {
+  const std::vector<float> equal(4, -3);
+  for (const auto& [top_p, kept] :
+       {std::pair{0.25, 1u}, std::pair{std::nextafter(0.25, 1.0), 2u}, std::pair{0.5, 2u},
+        std::pair{std::nextafter(0.5, 1.0), 3u}, std::pair{0.75, 3u},
+        std::pair{std::nextafter(0.75, 0.0), 3u}, std::pair{1e-300, 1u},
+        std::pair{std::nextafter(1.0, 0.0), 4u}, std::pair{1.0, 4u}})
+    EXPECT_EQ(candidates(equal, {1, 0, top_p}), kept) << top_p;
+  EXPECT_EQ(drawn(equal, {1, 0, 0.5}), (Tokens{0, 1}));
+  // Probabilities 0.6, 0.3, 0.1 in another order.
+  const std::vector<float> skewed = {std::log(0.1F), std::log(0.6F), std::log(0.3F)};
+  EXPECT_EQ(drawn(skewed, {1, 0, 0.59}), Tokens{1});
+  EXPECT_EQ(drawn(skewed, {1, 0, 0.61}), (Tokens{1, 2}));
+  EXPECT_EQ(drawn(skewed, {1, 0, 0.89}), (Tokens{1, 2}));
+  EXPECT_EQ(drawn(skewed, {1, 0, 0.91}), (Tokens{0, 1, 2}));
+  // The mass is of what top-k kept, at the temperature: 2/3 and 1/3; then sqrt(2) to 1.
+  EXPECT_EQ(drawn(skewed, {1, 2, 0.66}), Tokens{1});
+  EXPECT_EQ(drawn(skewed, {1, 2, 0.67}), (Tokens{1, 2}));
+  EXPECT_EQ(drawn(skewed, {2, 2, 0.58}), Tokens{1});
+  EXPECT_EQ(drawn(skewed, {2, 2, 0.59}), (Tokens{1, 2}));
+}
+
+TEST_F(Sampler, MinPIsAFractionOfTheTop) {
+  const std::vector<float> skewed = {std::log(0.1F), std::log(0.6F), std::log(0.3F)};
+  EXPECT_EQ(drawn(skewed, {1, 0, 1, 0.16}), (Tokens{0, 1, 2}));
+  EXPECT_EQ(drawn(skewed, {1, 0, 1, 0.17}), (Tokens{1, 2}));
+  EXPECT_EQ(drawn(skewed, {1, 0, 1, 0.49}), (Tokens{1, 2}));
+  EXPECT_EQ(drawn(skewed, {1, 0, 1, 0.51}), Tokens{1});
+  EXPECT_EQ(drawn({0, 0, -1e-3F}, {1, 0, 1, 1}), (Tokens{0, 1}));
+  EXPECT_EQ(drawn({-1e4F, 0, -1e3F}, {1, 0, 1, 0}), Tokens{1});
+}
+
+TEST_F(Sampler, OptionsOutOfRangeAreNamed) {
+  EXPECT_TRUE(check_sampling_options({}).has_value());
+  EXPECT_TRUE(check_sampling_options({0, 0xFFFFFFFF, 5e-324, 1}).has_value());
+  EXPECT_TRUE(check_sampling_options({1e308, 0, 1, 0}).has_value());
+  const double nan = kNan, inf = kInf;
+  const auto expect_named = [](const SamplingOptions& options, const std::string& name) {
+    const Status status = check_sampling_options(options);
+    ASSERT_FALSE(status.has_value());
+    EXPECT_EQ(status.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_NE(status.error().message.find(name), std::string::npos) << status.error().message;
+  };
+  for (const double bad : {-1e-300, -1.0, nan, inf, -inf})
+    expect_named({bad, 0, 1, 0}, "temperature");
+  for (const double bad : {0.0, -0.1, 1.0000001, nan, inf}) expect_named({1, 0, bad, 0}, "top-p");
+  for (const double bad : {-0.1, 1.0000001, nan, inf}) expect_named({1, 0, 1, bad}, "min-p");
+}
+
+TEST_F(Sampler, AsManyIdsAsLogits) {
+  for (const auto& ids : {std::vector<TokenId>{1}, {1, 2, 3}}) {
+    const auto result = draw({0, 0}, {}, 1, ids);
+    ASSERT_FALSE(result.has_value());
+    EXPECT_EQ(result.error().code, ErrorCode::kInvalidArgument);
+  }
+}
+
+// The engine may hand over its candidates in any order, or the dense row with the rest at -inf.
+TEST_F(Sampler, ListsInAnyOrderAndDenseRowsDrawAlike) {
+  response_.commit(3);
+  for (int round = 0; round < 300; ++round) {
+    std::vector<float> dense(200, -kInf);
+    std::vector<TokenId> ids;
+    for (TokenId id = 0; id < dense.size(); ++id) {
+      if (random_.below(8) != 0) continue;
+      ids.push_back(id);
+      dense[id] = static_cast<float>(random_.below(6));  // with ties
+    }
+    if (ids.size() < 2) continue;
+    const SamplingOptions options{0.25 * (1 + random_.below(8)), random_.below(12),
+                                  random_.below(2) == 0 ? 1 : 0.8, random_.below(2) * 0.05};
+    for (const std::uint32_t attempt : {0u, 1u}) {
+      const Draw expected = draw(dense, options, attempt).value();
+      for (int shuffle = 0; shuffle < 5; ++shuffle) {
+        for (std::size_t i = ids.size(); i > 1; --i)
+          std::swap(ids[i - 1], ids[random_.below(static_cast<std::uint32_t>(i))]);
+        std::vector<float> logits;
+        for (const TokenId id : ids) logits.push_back(dense[id]);
+        const Draw listed = draw(logits, options, attempt, ids).value();
+        EXPECT_EQ(listed.token, expected.token);
+        EXPECT_EQ(listed.candidates, expected.candidates);
+        EXPECT_EQ(listed.kind, expected.kind);
+        EXPECT_NEAR(listed.probability, expected.probability, 1e-14);
+      }
+    }
+  }
+}
+
+TEST_F(Sampler, IsPureWhateverTheWorkspaceHeld) {
+  const std::vector<float> row = {0, 1, 2, 3}, other(1000, 0.5F);
+  response_.commit(5);
+  const Draw first = draw(row, {1, 0, 0.9}, 0).value();
+  EXPECT_EQ(first.kind, DrawKind::kMarked);
+  const std::vector<TokenId> path = {1, 2, 3};
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(sample({other}, {}, response_, path, 0, workspace_).has_value());
+    ASSERT_FALSE(draw({kNan}).has_value());
+    const Draw again = draw(row, {1, 0, 0.9}, 0).value();
+    EXPECT_EQ(again.token, first.token);
+    EXPECT_EQ(again.kind, first.kind);
+    EXPECT_EQ(again.probability, first.probability);
+    SamplerWorkspace fresh;
+    EXPECT_EQ(sample({row}, {1, 0, 0.9}, response_, {}, 0, fresh)->token, first.token);
+  }
+  EXPECT_EQ(response_.tokens().size(), 1u);
+  EXPECT_EQ(response_.history().size(), 0u);
+}
+
+// Against softmax in extended precision, truncated as documented.
+TEST_F(Sampler, ReportedProbabilityIsTheSoftmax) {
+  std::set<TokenId> tokens;
+  for (std::uint32_t round = 1; round <= 2000; ++round) {
+    std::vector<float> logits(2 + random_.below(100));
+    for (float& logit : logits) logit = static_cast<float>(20 * random_.unit() - 10);
+    const double temperature = 0.1 + 2 * random_.unit();
+    const std::uint32_t top_k = random_.below(2) * (1 + random_.below(20));
+    const Draw draw = this->draw(logits, {temperature, top_k}, round).value();
+    std::vector<float> sorted = logits;
+    std::sort(sorted.rbegin(), sorted.rend());
+    if (top_k > 0 && top_k < sorted.size()) sorted.resize(top_k);
+    const long double chosen = logits.at(draw.token);
+    ASSERT_GE(chosen, sorted.back());
+    long double total = 0;
+    for (const long double logit : sorted) total += std::exp((logit - chosen) / temperature);
+    EXPECT_NEAR(draw.probability, static_cast<double>(1 / total), 1e-12);
+    tokens.insert(draw.token);
+  }
+  EXPECT_GT(tokens.size(), 20u);
+}
+
+TEST_F(Sampler, EveryKindOfDrawHasItsName) {
+  std::set<std::string> names;
+  for (int kind = 0; kind <= static_cast<int>(DrawKind::kGreedy); ++kind) {
+    const std::string name = draw_kind_name(static_cast<DrawKind>(kind));
+    EXPECT_FALSE(name.empty());
+    EXPECT_TRUE(names.insert(name).second);
+  }
+}
+
+}  // namespace
+}  // namespace countermark::tests
