@@ -82,9 +82,12 @@ Plan plan(const Response& response, TokenSpan path, std::uint32_t attempt,
   if (!route) return {DrawKind::kShortContext};
   const std::uint64_t fingerprint = route->fingerprint();
   if (response.history().contains(fingerprint)) return {DrawKind::kRepeated};
-  // The contexts that the drafts will have added by then.
+  // The contexts that the drafts will have added by then; a full history takes in no more.
   path_contexts.clear();
-  for (std::size_t drafts = 0; drafts < path.size(); ++drafts) {
+  const auto full = [&] {
+    return response.history().full_at(response.history().size() + path_contexts.size());
+  };
+  for (std::size_t drafts = 0; drafts < path.size() && !full(); ++drafts) {
     const auto earlier = route_before(drafts);
     if (!earlier || response.history().contains(earlier->fingerprint())) continue;
     if (std::find(path_contexts.begin(), path_contexts.end(), earlier->fingerprint()) ==
@@ -93,8 +96,7 @@ Plan plan(const Response& response, TokenSpan path, std::uint32_t attempt,
   }
   if (std::find(path_contexts.begin(), path_contexts.end(), fingerprint) != path_contexts.end())
     return {DrawKind::kRepeated};
-  if (response.history().full_at(response.history().size() + path_contexts.size()))
-    return {DrawKind::kHistoryFull};
+  if (full()) return {DrawKind::kHistoryFull};
   if (!response.tag(route->layer)) return {DrawKind::kNoIdentity};
   return {DrawKind::kMarked, *route};
 }
