@@ -28,18 +28,36 @@ inline Lanes load_lanes(const float* from) noexcept {
 
 inline void store_lanes(float* to, Lanes lanes) noexcept { std::memcpy(to, &lanes, sizeof lanes); }
 
+// How far ahead of the additions a matrix is asked for, in floats: 16 KiB. Weights do not fit the
+// second-level cache, and the processor's own look-ahead stops at each page. Measured: without it
+// a quarter slower on a busy machine. Beyond the end of a matrix the request has no effect.
+inline constexpr std::size_t kAhead = 4096;
+
 inline Lanes all_lanes(float x) noexcept { return Lanes{x, x, x, x}; }
 
+// The sums of the lanes of four vectors, each (0 + 2) + (1 + 3).
+inline Lanes add_across(const std::array<Lanes, 4>& of) noexcept {
+  const auto halves = [](Lanes a, Lanes b) {
+    return __builtin_shufflevector(a, b, 0, 4, 1, 5) + __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  };
+  const Lanes first = halves(of[0], of[1]);
+  const Lanes second = halves(of[2], of[3]);
+  return __builtin_shufflevector(first, second, 0, 1, 4, 5) +
+         __builtin_shufflevector(first, second, 2, 3, 6, 7);
+}
+
 // out[r] = sum over c of matrix[r * stride + c] * x[c], for kRows rows at once, which share the
-// loads of x. Each row has eight partial sums, by c mod 8; then the halves and the pairs are
+// loads of x. Each row has eight partial sums, by c mod 8; then the halves and the lanes are
 // added, then the columns after the last multiple of eight, one by one.
 template <std::size_t kRows>
 inline void multiply_rows(const float* matrix, std::size_t stride, const float* x,
                           std::size_t columns, float* out) noexcept {
-  std::array<Lanes, kRows> even{};
-  std::array<Lanes, kRows> odd{};
+  static_assert(kRows <= kLanes);
+  std::array<Lanes, kLanes> even{};
+  std::array<Lanes, kLanes> odd{};
   std::size_t c = 0;
   for (; c + 2 * kLanes <= columns; c += 2 * kLanes) {
+    for (std::size_t r = 0; r < kRows; ++r) __builtin_prefetch(matrix + r * stride + c + kAhead);
     const Lanes x_even = load_lanes(x + c);
     const Lanes x_odd = load_lanes(x + c + kLanes);
     for (std::size_t r = 0; r < kRows; ++r) {
@@ -47,9 +65,10 @@ inline void multiply_rows(const float* matrix, std::size_t stride, const float* 
       odd[r] += load_lanes(matrix + r * stride + c + kLanes) * x_odd;
     }
   }
+  for (std::size_t r = 0; r < kRows; ++r) even[r] += odd[r];
+  const Lanes sums = add_across(even);
   for (std::size_t r = 0; r < kRows; ++r) {
-    const Lanes sums = even[r] + odd[r];
-    float sum = (sums[0] + sums[2]) + (sums[1] + sums[3]);
+    float sum = sums[r];
     for (std::size_t rest = c; rest < columns; ++rest) sum += matrix[r * stride + rest] * x[rest];
     out[r] = sum;
   }
@@ -58,10 +77,9 @@ inline void multiply_rows(const float* matrix, std::size_t stride, const float* 
 // out[rows] = matrix[rows][x.size()] x[], the rows `stride` floats apart. `out` overlaps neither.
 inline void multiply(const float* matrix, std::size_t stride, std::span<const float> x,
                      std::span<float> out) noexcept {
-  constexpr std::size_t kBlock = 4;
   std::size_t r = 0;
-  for (; r + kBlock <= out.size(); r += kBlock)
-    multiply_rows<kBlock>(matrix + r * stride, stride, x.data(), x.size(), out.data() + r);
+  for (; r + kLanes <= out.size(); r += kLanes)
+    multiply_rows<kLanes>(matrix + r * stride, stride, x.data(), x.size(), out.data() + r);
   for (; r < out.size(); ++r)
     multiply_rows<1>(matrix + r * stride, stride, x.data(), x.size(), out.data() + r);
 }

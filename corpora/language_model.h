@@ -25,7 +25,7 @@ struct ModelShape {
   double rope_theta = 10000;
   double norm_epsilon = 1e-5;
   TokenId begin_token = 0;  // stands before every text
-  TokenId end_token = 0;    // ends an answer
+  TokenId end_token = 0;    // ends an answer; llama2.c's own models say begin_token instead
 };
 
 // The weights. Immutable after loading; may be used by many threads, each with its own Generation.
@@ -33,7 +33,10 @@ class LanguageModel {
  public:
   // Reads `weights.safetensors` (F16 or F32, Hugging Face Llama tensor names, the shape in the
   // header's __metadata__), or a llama2.c checkpoint (".bin": version 0, seven int32 and float32
-  // weights, interleaved rotary pairs). Errors name the file and the tensor or the byte offset.
+  // weights, interleaved rotary pairs), of at most 1 GiB. kInvalidInput when the bytes break the
+  // format, contradict the shape, leave out or add a tensor, or are not finite; kUnsupported when
+  // they are another architecture, number type or version. Errors name the file, the tensor or
+  // header field, and the byte offset.
   static Result<LanguageModel> load(const std::string& path);
 
   // The same from bytes, for tests: tells the two formats apart by their first bytes.
@@ -61,9 +64,10 @@ class Generation {
   ~Generation();
 
   // Reads one token and returns the logits[vocab_size] of the next, valid until the next call.
-  // kInvalidArgument when the context is full or the id is outside the vocabulary. About
-  // 2 x parameters floating-point operations. The same bytes give the same logits on every
-  // machine (fixed order of additions, no contraction).
+  // kInvalidArgument when the context is full or the id is outside the vocabulary; nothing is
+  // read then. About 2 x parameters floating-point operations, no allocation. The same bytes give
+  // the same logits on every machine (fixed order of additions, no contraction, no libm). Weights
+  // so large that a sum overflows give logits that are not finite.
   Result<std::span<const float>> next(TokenId token);
 
   // Starts over with an empty context.

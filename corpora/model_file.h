@@ -37,7 +37,7 @@ struct ModelWeights {
 };
 
 // Reads either format; see LanguageModel::load. kInvalidInput when the bytes break the format or
-// contradict the shape, kUnsupported when they are another format, architecture or number type.
+// contradict the shape, kUnsupported when they are another architecture, number type or version.
 // An error carries the tensor or header field and the byte offset in the file.
 Result<ModelWeights> read_model(std::string_view bytes);
 
