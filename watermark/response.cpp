@@ -40,23 +40,36 @@ Response::Response(const NativeMark& mark, const Identity& identity, std::string
     tags_.push_back(name ? std::optional(mark.tag(layer, *name, slots_[i])) : std::nullopt);
   }
   tokens_.reserve(max_tokens);
-  history_sizes_.reserve(max_tokens);
+  events_.reserve(max_tokens + kMaxChannels);
+}
+
+Response::Event Response::event(bool is_commit) const noexcept {
+  return {static_cast<std::uint32_t>(history_.size()), static_cast<std::uint32_t>(channel_start_),
+          is_commit};
 }
 
 bool Response::commit(TokenId token) noexcept {
   if (tokens_.size() == max_tokens_) return false;
-  history_sizes_.push_back(static_cast<std::uint32_t>(history_.size()));
-  if (const auto route = mark_->route(tokens_)) history_.insert(route->fingerprint());
+  events_.push_back(event(true));
+  if (const auto route = mark_->route(channel())) history_.insert(route->fingerprint());
   tokens_.push_back(token);
   return true;
 }
 
+bool Response::start_channel() noexcept {
+  if (events_.size() - tokens_.size() == kMaxChannels) return false;
+  events_.push_back(event(false));
+  channel_start_ = tokens_.size();
+  return true;
+}
+
 void Response::rewind(std::size_t point) noexcept {
-  assert(point <= tokens_.size());
-  if (point == tokens_.size()) return;
-  history_.rewind(history_sizes_[point]);
-  history_sizes_.resize(point);
-  tokens_.resize(point);
+  assert(point <= events_.size());
+  if (point == events_.size()) return;
+  history_.rewind(events_[point].history_size);
+  channel_start_ = events_[point].channel_start;
+  for (; events_.size() > point; events_.pop_back())
+    if (events_.back().is_commit) tokens_.pop_back();
 }
 
 }  // namespace countermark

@@ -24,10 +24,12 @@ struct Identity {
 
 class Response {
  public:
+  static constexpr std::size_t kMaxChannels = 64;
+
   // Starts a response of at most `max_tokens` tokens. `nonce` was made by the server and is new
   // for every response, every one of n alternatives, and every retry; it chooses the slots.
   // `plain_key`, 16 bytes from the engine's own generator, keys the unmarked draws. `mark` must
-  // outlive the response. Allocates here and never again: about 28 bytes a token.
+  // outlive the response. Allocates here and never again: about 32 bytes a token.
   Response(const NativeMark& mark, const Identity& identity, std::string_view nonce,
            const Secret<16>& plain_key, std::size_t max_tokens);
 
@@ -40,14 +42,22 @@ class Response {
   // happens, when max_tokens are committed.
   bool commit(TokenId token) noexcept;
 
+  // Starts another channel, as from thinking to answer: contexts do not reach back across it, and
+  // everything else goes on. False when the response has had kMaxChannels of them.
+  bool start_channel() noexcept;
+
   // A point to return to, and the return: afterwards everything is as it was at the mark. Only
   // for tokens that are dropped without regard to what they say (a cancelled batch, rejected
-  // drafts); a retry because of the content takes a higher attempt, or a new response.
-  std::size_t mark_point() const noexcept { return tokens_.size(); }
+  // drafts); a retry because of the content takes a higher attempt, or a new response. Without
+  // channels a point is the number of committed tokens.
+  std::size_t mark_point() const noexcept { return events_.size(); }
   void rewind(std::size_t point) noexcept;
 
   const NativeMark& mark() const noexcept { return *mark_; }
+  // All committed tokens.
   TokenSpan tokens() const noexcept { return tokens_; }
+  // Those of the current channel: what a route looks at.
+  TokenSpan channel() const noexcept { return tokens().subspan(channel_start_); }
   const History& history() const noexcept { return history_; }
   const Aes128& plain_cipher() const noexcept { return plain_cipher_; }
 
@@ -57,13 +67,23 @@ class Response {
   std::uint32_t slot(std::uint8_t layer) const noexcept { return slots_[layer]; }
 
  private:
+  // A commit or the start of a channel, with what to return to when it is undone.
+  struct Event {
+    std::uint32_t history_size;
+    std::uint32_t channel_start;
+    bool is_commit;
+  };
+
+  Event event(bool is_commit) const noexcept;
+
   const NativeMark* mark_;
   Aes128 plain_cipher_;
   std::vector<std::optional<Tag>> tags_;  // by layer
   std::vector<std::uint32_t> slots_;      // by layer
   std::size_t max_tokens_;
   std::vector<TokenId> tokens_;
-  std::vector<std::uint32_t> history_sizes_;  // before each commit
+  std::size_t channel_start_ = 0;  // index in tokens_
+  std::vector<Event> events_;
   History history_;
 };
 

@@ -65,7 +65,7 @@ Plan plan(const Response& response, TokenSpan path, std::uint32_t attempt,
           std::vector<std::uint64_t>& path_contexts) {
   // The route looks at most kMaxWidth tokens back; with a path they straddle two arrays.
   std::array<TokenId, 2 * kMaxWidth> joined;
-  const TokenSpan committed = response.tokens();
+  const TokenSpan committed = response.channel();
   const auto route_before = [&](std::size_t drafts) {
     if (drafts == 0) return response.mark().route(committed);
     const std::size_t from_path = std::min<std::size_t>(drafts, kMaxWidth);

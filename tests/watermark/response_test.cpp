@@ -192,6 +192,31 @@ TEST(Response, EndsAtMaxTokens) {
   EXPECT_FALSE(empty.commit(1));
 }
 
+TEST(Response, AChannelStartsItsContextsAnewAndKeepsItsHistory) {
+  SplitMix64 random(11);
+  const ToyModel model;
+  const NativeMark mark = make_mark(random.epoch_key(), one_layer(2));
+  Response response(mark, kIdentity, "nonce", random.secret<16>(), 100);
+  for (const TokenId token : {1, 2, 3}) response.commit(token);
+  EXPECT_EQ(model.draw(response).kind, DrawKind::kMarked);
+  const std::size_t before = response.mark_point();
+  ASSERT_TRUE(response.start_channel());
+  EXPECT_EQ(response.channel().size(), 0u);
+  EXPECT_EQ(model.draw(response).kind, DrawKind::kShortContext);
+  for (const TokenId token : {1, 2}) response.commit(token);
+  // (1, 2) was followed by 3 in the first channel: the history goes on.
+  EXPECT_EQ(model.draw(response).kind, DrawKind::kRepeated);
+  response.commit(7);
+  EXPECT_EQ(model.draw(response).kind, DrawKind::kMarked);
+  EXPECT_EQ(copy(response.tokens()), (std::vector<TokenId>{1, 2, 3, 1, 2, 7}));
+
+  response.rewind(before);
+  EXPECT_EQ(copy(response.channel()), (std::vector<TokenId>{1, 2, 3}));
+  EXPECT_EQ(model.draw(response).kind, DrawKind::kMarked);
+  for (std::size_t i = 0; i < Response::kMaxChannels; ++i) EXPECT_TRUE(response.start_channel());
+  EXPECT_FALSE(response.start_channel());
+}
+
 TEST(Response, LayersWithoutAnIdentityAreDrawnUnmarked) {
   SplitMix64 random(8);
   const ToyModel model{50, 1};
