@@ -10,6 +10,7 @@
 #include "corpora/answer.h"
 #include "corpora/model_folder.h"
 #include "verifier/io/load.h"
+#include "watermark/utf8.h"
 #include "watermark/version.h"
 
 namespace countermark::cli {
@@ -72,7 +73,7 @@ std::string json_line(const Flags& flags, const NativeMark& mark, const std::str
   out["ids"] = answer.ids;
   out["marked"] = answer.marked();
   out["finish"] = answer.ended ? "end" : "length";
-  return out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return out.dump() + "\n";
 }
 
 Result<std::string> run_all(const Flags& flags) {
@@ -124,7 +125,8 @@ Result<std::string> run_all(const Flags& flags) {
       request.plain_key = random.plain_key;
       COUNTERMARK_TRY(const corpora::Answer answer,
                       corpora::write_answer(generation, model, mark, request));
-      COUNTERMARK_TRY(const std::string text, tokenizer->decode(answer.ids));
+      COUNTERMARK_TRY(const std::string decoded, tokenizer->decode(answer.ids));
+      const std::string text = replace_invalid_utf8(decoded);
       out += flags.json ? json_line(flags, mark, std::to_string(number), prompt, text, answer)
                         : text + "\n";
       progress.advance();

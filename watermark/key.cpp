@@ -156,7 +156,7 @@ Result<EpochKey> EpochKey::create(const Secret<32>& bytes, std::string_view mode
     if (id.empty() || id.size() > kMaxIdSize)
       return fail(ErrorCode::kInvalidArgument,
                   std::string("the ") + name + " id must have 1 to 255 bytes");
-    if (first_invalid_utf8(id))
+    if (find_invalid_utf8(id) != kValidUtf8)
       return fail(ErrorCode::kInvalidArgument, std::string("the ") + name + " id must be UTF-8");
   }
   return EpochKey(bytes, model_id, epoch_id);

@@ -116,7 +116,7 @@ Result<Profile> Profile::create(std::vector<Layer> layers,
     for (const auto& [field, text] : {std::pair{"tokenizer.name", &parts->name},
                                       std::pair{"tokenizer.sha256", &parts->sha256},
                                       std::pair{"tokenizer.file", &parts->file}})
-      if (first_invalid_utf8(*text))
+      if (find_invalid_utf8(*text) != kValidUtf8)
         return fail(Error{ErrorCode::kInvalidArgument, "must be UTF-8", {}, field});
   return parse(profile.canonical_json());
 }

@@ -74,8 +74,8 @@ Result<std::unique_ptr<const text::Tokenizer>> load_tokenizer_of(const Profile& 
 
 Result<std::vector<std::string>> load_lines(const std::string& path) {
   COUNTERMARK_TRY(const std::string text, read_file(path, kMaxLinesFile));
-  if (const auto bad = first_invalid_utf8(text))
-    return fail(Error{ErrorCode::kInvalidInput, "not valid UTF-8", path, {}, *bad});
+  if (Status status = check_utf8(text); !status)
+    return fail(std::move(status).error().in_file(path));
   std::vector<std::string> lines;
   std::set<std::string> seen;
   for (std::size_t at = 0; at < text.size();) {

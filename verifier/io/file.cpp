@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "verifier/io/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+namespace countermark::io {
+namespace {
+
+Error os_error(const char* doing, const std::string& path, int number) {
+  const bool denied = number == EACCES || number == EPERM || number == EROFS;
+  return Error{denied ? ErrorCode::kPermission : ErrorCode::kIo,
+               std::string(doing) + ": " + std::generic_category().message(number), path};
+}
+
+// Closes on the way out; close() is for those who must know whether it worked.
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_(number) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (number_ >= 0) ::close(number_);
+  }
+  int get() const { return number_; }
+  // After EINTR the state of a descriptor is unspecified; on Linux it is closed.
+  bool close() { return ::close(std::exchange(number_, -1)) == 0 || errno == EINTR; }
+
+ private:
+  int number_;
+};
+
+int open_retrying(const char* path, int flags, unsigned mode = 0) {
+  int number = -1;
+  do {
+    number = ::open(path, flags | O_CLOEXEC, mode);
+  } while (number < 0 && errno == EINTR);
+  return number;
+}
+
+// Removes the temporary's name on the way out; once the file is in place that name is spare.
+class Temporary {
+ public:
+  explicit Temporary(std::string path) : path_(std::move(path)) {}
+  Temporary(const Temporary&) = delete;
+  Temporary& operator=(const Temporary&) = delete;
+  ~Temporary() { ::unlink(path_.c_str()); }
+  const char* path() const { return path_.c_str(); }
+
+ private:
+  std::string path_;
+};
+
+bool write_all(int descriptor, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
+    if (written < 0 && errno != EINTR) return false;
+    if (written > 0) bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+int sync_retrying(int descriptor) {
+  int status = 0;
+  do {
+    status = ::fsync(descriptor);
+  } while (status != 0 && errno == EINTR);
+  return status;
+}
+
+// Gives the file `from` the name `to` unless that exists, atomically; 0 or the error number. The
+// old name may stay.
+int name_without_replacing(const char* from, const char* to) {
+  if (::link(from, to) == 0) return 0;
+  const int number = errno;
+#ifdef RENAME_NOREPLACE
+  // File systems without hard links.
+  if (number == EPERM || number == EOPNOTSUPP || number == ENOSYS || number == EMLINK)
+    return ::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0 ? 0 : errno;
+#endif
+  return number;
+}
+
+}  // namespace
+
+Result<Input> Input::open(const std::string& path) {
+  const bool standard = path == "-";
+  // A copy of descriptor 0: closing it leaves standard input to others.
+  Input input(
+      standard ? ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open_retrying(path.c_str(), O_RDONLY),
+      standard ? "standard input" : path);
+  struct stat status {};
+  if (input.descriptor_ < 0 || ::fstat(input.descriptor_, &status) != 0)
+    return fail(os_error("cannot open", input.name_, errno));
+  if (S_ISDIR(status.st_mode)) return fail(os_error("cannot read", input.name_, EISDIR));
+  return input;
+}
+
+Input::Input(Input&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)), name_(std::move(other.name_)) {}
+
+Input& Input::operator=(Input&& other) noexcept {
+  std::swap(descriptor_, other.descriptor_);
+  std::swap(name_, other.name_);
+  return *this;
+}
+
+Input::~Input() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+Result<std::size_t> Input::read(std::span<char> buffer) {
+  for (;;) {
+    const ssize_t count = ::read(descriptor_, buffer.data(), buffer.size());
+    if (count >= 0) return static_cast<std::size_t>(count);
+    if (errno != EINTR) return fail(os_error("cannot read", name_, errno));
+  }
+}
+
+Result<std::string> read_file(const std::string& path, std::uint64_t most) {
+  COUNTERMARK_TRY(Input input, Input::open(path));
+  constexpr std::size_t kPiece = std::size_t{1} << 16;
+  std::string bytes;
+  for (;;) {
+    const std::size_t size = bytes.size();
+    // One byte past the limit is enough to know that there is more.
+    const std::uint64_t room = most - size < UINT64_MAX ? most - size + 1 : UINT64_MAX;
+    bytes.resize(size +
+                 static_cast<std::size_t>(std::min<std::uint64_t>(room, std::max(kPiece, size))));
+    COUNTERMARK_TRY(const std::size_t count, input.read(std::span(bytes).subspan(size)));
+    bytes.resize(size + count);
+    if (bytes.size() > most)
+      return fail(Error{ErrorCode::kInvalidInput,
+                        "expected at most " + std::to_string(most) + " bytes", input.name()});
+    if (count == 0) break;
+  }
+  bytes.shrink_to_fit();
+  return bytes;
+}
+
+Status write_file(const std::string& path, std::string_view bytes, Replace replace, unsigned mode) {
+  struct stat present {};
+  if (::lstat(path.c_str(), &present) == 0) {
+    if (replace == Replace::kNever)
+      return fail(Error{ErrorCode::kExists, "is already there", path});
+    if (!S_ISREG(present.st_mode))
+      return fail(Error{ErrorCode::kIo, "expected a regular file to replace", path});
+  }
+  const std::filesystem::path target(path);
+  if (!target.has_filename()) return fail(os_error("cannot write", path, EISDIR));
+  const std::string folder = target.has_parent_path() ? target.parent_path().string() : ".";
+
+  // Unique among the processes that run and the threads of this one; a leftover is stepped over.
+  static std::atomic<unsigned> counter{0};
+  std::string name;
+  int number = -1;
+  do {
+    name = folder + "/.countermark-" + std::to_string(::getpid()) + "-" +
+           std::to_string(counter.fetch_add(1)) + ".tmp";
+    number = open_retrying(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+  } while (number < 0 && errno == EEXIST);
+  if (number < 0) return fail(os_error("cannot write", path, errno));
+  Descriptor file(number);
+  Temporary temporary(name);
+
+  if (!write_all(file.get(), bytes) || sync_retrying(file.get()) != 0 || !file.close())
+    return fail(os_error("cannot write", path, errno));
+  if (replace == Replace::kNever) {
+    const int error = name_without_replacing(temporary.path(), path.c_str());
+    if (error == EEXIST) return fail(Error{ErrorCode::kExists, "is already there", path});
+    if (error != 0) return fail(os_error("cannot write", path, error));
+  } else if (::rename(temporary.path(), path.c_str()) != 0) {
+    return fail(os_error("cannot write", path, errno));
+  }
+
+  // The name survives a crash once its folder is on the disk. Not every file system can say so,
+  // and the file is in place: no reason to fail.
+  const Descriptor parent(open_retrying(folder.c_str(), O_RDONLY | O_DIRECTORY));
+  if (parent.get() >= 0) sync_retrying(parent.get());
+  return {};
+}
+
+}  // namespace countermark::io
