@@ -21,39 +21,53 @@ struct Segment {
   std::string text{};          // UTF-8; empty when `ids` were given
   std::vector<TokenId> ids{};  // when the input carries token ids
   bool is_ids = false;
-  bool scored = true;          // false: prompt, user, system or tool text
+  bool scored = true;  // false: prompt, user, system or tool text
 };
 
 struct Document {
-  std::string id{};                 // the record's "id" when it has one, else "FILE:N" (1-based record)
-  std::string input{};              // the file's name as given
-  std::uint64_t record = 0;         // 1-based
-  std::uint64_t offset = 0;         // byte offset of the record in the input
-  std::string field{};              // which field the text came from; "" for plain text
-  std::vector<Segment> segments{};
+  std::string id{};          // the record's "id" when it has one, else "FILE:N" (1-based record)
+  std::string input{};       // the file's name as given
+  std::uint64_t record = 0;  // 1-based; empty lines do not count
+  std::uint64_t offset = 0;  // byte offset of the record in the input
+  std::string field{};       // which field the text came from; "" for plain text
+  std::vector<Segment> segments{};  // in reading order
 };
 
 enum class Format { kByName, kText, kJsonl, kJson };
 
 struct ReaderOptions {
-  Format format = Format::kByName;  // .txt and no ending: text; .jsonl .ndjson; .json
-  std::string text_field{};         // dotted path ("answer.text"); "": the first known field
-  std::string ids_field{};          // the record's token ids; excludes text_field
-  std::string role = "assistant";   // which turns of a conversation are scored
+  // By name: .txt and no ending: text; .jsonl .ndjson; .json; in either case of letters.
+  Format format = Format::kByName;
+  // A dotted path ("choices.0.text"; numbers index arrays), or "": the first of text, content,
+  // output, response, completion, messages, conversations that is there and not null. A string is
+  // one segment; an array holds the turns of a conversation, {"role", "content"} (OpenAI) or
+  // {"from", "value"} (ShareGPT; gpt is assistant, human is user), a null content being no text.
+  // A "prompt" beside the field, except beside content, messages and conversations, comes first
+  // and is not scored; it may be an array of turns, too.
+  std::string text_field{};
+  // A dotted path to the record's token ids; excludes text_field. The "prompt" beside them is
+  // still a segment of text.
+  std::string ids_field{};
+  std::string role = "assistant";  // which turns of a conversation are scored
 };
 
-// Reads one document after the other in bounded memory (JSON arrays are held whole).
+// Reads one document after the other in bounded memory: text and JSON files are held whole, JSON
+// Lines one line (at most 256 MiB) at a time. A byte order mark at the start is skipped. Not for
+// several threads at once.
 class DocumentReader {
  public:
   virtual ~DocumentReader() = default;
 
-  // The next document, nothing at the end, or an error that names file, record, field and byte
-  // offset. After an error in a JSONL record the next call continues with the following line.
+  // The next document, nothing at the end, or an error (kInvalidInput, or kIo) that names the
+  // file, the record and its field ("record 3, messages[1].content") and the byte offset from the
+  // start of the file. After an error in a record the next call continues with the following one;
+  // after any other error it says that the end is reached.
   virtual Result<std::optional<Document>> next() = 0;
 };
 
 // Opens `path` ("-": standard input, text unless a format is given). kUnsupported for an ending
-// that this version does not read.
+// that this version does not read; kInvalidArgument for options that contradict each other or the
+// format; kInvalidInput for a text or JSON file that cannot be split into records.
 Result<std::unique_ptr<DocumentReader>> open_documents(const std::string& path,
                                                        const ReaderOptions& options);
 
