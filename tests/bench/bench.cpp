@@ -121,7 +121,8 @@ void Tokenize(benchmark::State& state) {
   const Profile profile = *io::load_profile(folder + "/profile.json");
   const auto tokenizer = io::load_tokenizer_of(profile, folder + "/profile.json", "");
   std::string text;
-  for (const std::string& line : *io::load_lines(folder + "/../prompts.txt")) text += line + " ";
+  const auto lines = io::load_lines(folder + "/../prompts.txt");
+  for (const std::string& line : *lines) text += line + " ";
   for (auto _ : state) benchmark::DoNotOptimize((*tokenizer)->encode(text));
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(text.size()));
 }

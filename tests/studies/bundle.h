@@ -25,7 +25,8 @@ struct Bundle {
     auto tokenizer = need(io::load_tokenizer_of(profile, folder + "/profile.json", ""));
     auto model = need(corpora::LanguageModel::load(folder + "/weights.safetensors"));
     std::vector<std::vector<TokenId>> prompts;
-    for (const std::string& line : need(io::load_lines(folder + "/../prompts.txt")))
+    const auto lines = need(io::load_lines(folder + "/../prompts.txt"));
+    for (const std::string& line : lines)
       prompts.push_back(need(tokenizer->encode(line)));
     return {std::move(profile), std::move(tokenizer), std::move(model), std::move(prompts)};
   }

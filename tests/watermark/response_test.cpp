@@ -197,13 +197,13 @@ TEST(Response, AChannelStartsItsContextsAnewAndKeepsItsHistory) {
   const ToyModel model;
   const NativeMark mark = make_mark(random.epoch_key(), one_layer(2));
   Response response(mark, kIdentity, "nonce", random.secret<16>(), 100);
-  for (const TokenId token : {1, 2, 3}) response.commit(token);
+  for (const TokenId token : {1u, 2u, 3u}) response.commit(token);
   EXPECT_EQ(model.draw(response).kind, DrawKind::kMarked);
   const std::size_t before = response.mark_point();
   ASSERT_TRUE(response.start_channel());
   EXPECT_EQ(response.channel().size(), 0u);
   EXPECT_EQ(model.draw(response).kind, DrawKind::kShortContext);
-  for (const TokenId token : {1, 2}) response.commit(token);
+  for (const TokenId token : {1u, 2u}) response.commit(token);
   // (1, 2) was followed by 3 in the first channel: the history goes on.
   EXPECT_EQ(model.draw(response).kind, DrawKind::kRepeated);
   response.commit(7);
