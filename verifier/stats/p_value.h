@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // A tail probability that may be far below the smallest double.
 //
-// The value is mantissa x 10^exponent. Every operation rounds up, so that a bound stays a bound.
+// The value is mantissa x 10^exponent. Every operation rounds up, so that a bound stays a bound,
+// and unless said otherwise gives the smallest PValue that is not below the exact result. Decimal
+// values such as 1e-4 are no doubles: from_double(1e-4) lies above and prints as 1.01e-4; write
+// from_parts(1, -4).
 // What law a p-value was computed under is said where it is computed; this type only carries it.
+//
+// A value type: thread-safe, no allocation but in to_string, constant time. No errors: a
+// precondition broken is a caller's mistake (assert).
 #pragma once
 
 #include <compare>
@@ -22,7 +28,7 @@ class PValue {
   // The smallest PValue that is at least `p`, 0 < p <= 1.
   static PValue from_double(double p) noexcept;
 
-  // 2^-bits, rounded up.
+  // 2^-bits, rounded up: the smallest PValue to 1074 bits, within bits x 2^-60 relative beyond.
   static PValue from_power_of_two(unsigned bits) noexcept;
 
   // min(1, m p): the bound over m hypotheses, m >= 1.
@@ -37,14 +43,15 @@ class PValue {
   // The nearest double; 0 below 1e-308.
   double to_double() const noexcept;
 
-  // "3.80e-45": `digits` significant digits (1 to 15), rounded up; "1" for 1.
+  // "3.80e-45": `digits` significant digits (1 to 15), rounded up; "1" for 1, and for what rounds
+  // up to it.
   std::string to_string(int digits = 3) const;
 
   friend std::partial_ordering operator<=>(PValue a, PValue b) noexcept;
   friend bool operator==(PValue a, PValue b) noexcept = default;
 
  private:
-  double mantissa_ = 1;       // in [1, 10)
+  double mantissa_ = 1;        // in [1, 10)
   std::int64_t exponent_ = 0;  // of ten
 };
 

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Exact upper tails of the laws that statistics follow under the null.
 //
-// Integers in, probabilities out: no normal approximation, no mid-p, no clamp. Computed with
-// Boost.Math over Boost.Multiprecision (50 decimal digits) in one translation unit, and verified
-// to 25 digits against mpmath and against exact rational sums (tests/stats).
+// Integers in, probabilities out: no normal approximation, no mid-p, no clamp. A point mass in
+// Boost.Multiprecision (50 decimal digits) times a sum in fixed point whose error is bounded term
+// by term: relative error below 2^-90, and the PValue is rounded up beyond it. Verified to 25
+// digits against mpmath and against exact rational sums (tests/stats). The same bits on every
+// machine: software arithmetic decides, doubles only propose.
+//
+// Thread-safe; no state. No errors: a precondition broken is a caller's mistake (assert).
+// Time: 20 to 100 us plus about 12 standard deviations of the law at 8 ns (gamma) or 50 ns
+// (binomial) each: n = 10^6 takes .13 ms, n = 10^12 .1 s, 10^9 trials 10 ms.
 #pragma once
 
 #include <cstdint>
@@ -19,15 +25,18 @@ namespace countermark::stats {
 PValue gamma_tail(std::uint64_t n, std::uint64_t statistic);
 
 // P(B >= successes) for B ~ Binomial(trials, numerator / denominator), 0 < numerator <
-// denominator. Exact. successes = 0 gives 1; successes > trials is a caller's mistake.
+// denominator: `trials` independent tokens, each green with that probability. Exact. successes = 0
+// gives 1; successes > trials is a caller's mistake. Below 10^-(9 10^18) an upper bound.
 PValue binomial_tail(std::uint64_t trials, std::uint64_t successes, std::uint64_t numerator,
                      std::uint64_t denominator);
 
-// The smallest statistic (units of 2^-20) with gamma_tail(n, statistic) <= level, n >= 1.
+// The smallest statistic (units of 2^-20) with gamma_tail(n, statistic) <= level, n >= 1. The exact
+// boundary of gamma_tail itself; the largest integer if no statistic reaches the level. Time: about
+// six tails.
 std::uint64_t gamma_critical(std::uint64_t n, PValue level);
 
-// The same tails as decimal strings d.ddd…e-N with `digits` significant digits (at most 40):
-// what the tests compare with mpmath.
+// The same tails as decimal strings d.ddd…e-N (e0 from 1) with `digits` significant digits (1 to
+// 40), rounded to nearest: what the tests compare with mpmath. 25 digits are guaranteed.
 std::string gamma_tail_digits(std::uint64_t n, std::uint64_t statistic, int digits);
 std::string binomial_tail_digits(std::uint64_t trials, std::uint64_t successes,
                                  std::uint64_t numerator, std::uint64_t denominator, int digits);
