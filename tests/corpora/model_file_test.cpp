@@ -185,7 +185,7 @@ TEST(SafetensorsHeader, OffsetsCountFromTheStartOfTheFile) {
   const std::string bytes = with_header("\"hidden_size\":\"12\"", "\"hidden_size\":\"xx\"");
   const auto model = LanguageModel::parse(bytes);
   ASSERT_FALSE(model);
-  EXPECT_EQ(*model.error().offset, bytes.find("\"hidden_size\"") + 13);
+  EXPECT_EQ(*model.error().offset, bytes.find("\"hidden_size\"") + 14);
 
   Tensors tensors = TinyModel(true).tensors("F32");
   tensors.at("model.norm.weight").data.replace(40, 4, "\xff\xff\xff\x7f");

@@ -127,7 +127,7 @@ TEST(Profile, EveryBrokenRuleNamesItsFieldAndOffset) {
       {"\"tokenizer\"", "\"tokeniser\"", kBad, "tokeniser", "\"tokeniser\""},
       {"\"layers\"", "\"layer\"", kBad, "layer", "\"layer\""},
       {"\"slots\": 8", "\"slots\": 8, \"key\": 1", kBad, "layers[1].key", "\"key\""},
-      {"\"slots\": 8", "\"slots\": 8, \"slots\": 8", kBad, "layers[1].slots", "\"slots\": 8}"},
+      {"\"slots\": 8", "\"slots\": 8, \"slots\": 8", kBad, "slots", "\"slots\": 8}"},
       {", \"slots\": 8", "", kBad, "layers[1].slots", "{\"name\": \"account\""},
       {"\"account\"", "\"Account\"", kBad, "layers[1].name", "\"name\": \"Account\""},
       {"\"account\"", "null", kBad, "layers[1].name", "\"name\": null"},
