@@ -188,7 +188,7 @@ class Study {
     const auto real =
         looks(tuples, [](const Scored& tuple, std::size_t slot) { return tuple.scores[slot]; });
 
-    std::array<std::array<double, kLooks>, kTests> share{};
+    std::array<std::array<int, kLooks>, kTests> found{};
     Uniform uniform(0x636f756e74657200 + index);
     for (int replicate = 0; replicate < kReplicates; ++replicate) {
       const auto simulated = looks(tuples, [&](const Scored& tuple, std::size_t slot) {
@@ -198,7 +198,7 @@ class Study {
       });
       for (std::size_t test = 0; test < kTests; ++test)
         for (std::size_t look = 0; look < kLooks; ++look)
-          share[test][look] += simulated[test][look] ? 1.0 / kReplicates : 0.0;
+          found[test][look] += simulated[test][look] ? 1 : 0;
     }
 
     double excess = 0;
@@ -215,7 +215,7 @@ class Study {
     const std::scoped_lock lock(totals.mutex);
     for (std::size_t test = 0; test < kTests; ++test)
       for (std::size_t look = 0; look < kLooks; ++look) {
-        const double p = share[test][look];
+        const double p = static_cast<double>(found[test][look]) / kReplicates;
         totals.detected[test][look] += real[test][look] ? 1U : 0U;
         totals.predicted[test][look] += p;
         // Of the real answer given the text, and of the simulated mean.
