@@ -17,6 +17,7 @@
 
 namespace countermark {
 
+// NOLINTNEXTLINE(bugprone-exception-escape): moving nlohmann's type is noexcept by its own word
 class JsonDocument {
  public:
   // Parses `bytes` (UTF-8, no byte order mark). An error is kInvalidInput and carries the offset

@@ -8,7 +8,7 @@
 
 #include "verifier/io/file.h"
 #include "verifier/text/record.h"
-#include "verifier/text/utf8.h"
+#include "watermark/utf8.h"
 #include "watermark/json.h"
 
 namespace countermark::text {
