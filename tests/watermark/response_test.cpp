@@ -228,9 +228,11 @@ TEST(Response, LayersWithoutAnIdentityAreDrawnUnmarked) {
     for (std::uint8_t layer = 0; layer < 3; ++layer)
       EXPECT_EQ(response.tag(layer).has_value(), has[layer]);
     int marked[3] = {}, unmarked[3] = {};
+    std::set<std::uint64_t> contexts;
     while (response.tokens().size() < 600) {
       const Draw draw = model.draw(response);
       if (const auto route = mark.route(response.tokens())) {
+        contexts.insert(route->fingerprint());
         if (draw.kind == DrawKind::kMarked) {
           EXPECT_EQ(draw.layer, route->layer);
           ++marked[route->layer];
@@ -239,6 +241,8 @@ TEST(Response, LayersWithoutAnIdentityAreDrawnUnmarked) {
       }
       response.commit(draw.token);
     }
+    // A context is recorded whether its draw was marked or not.
+    EXPECT_EQ(response.history().size(), contexts.size());
     for (std::size_t layer = 0; layer < 3; ++layer) {
       EXPECT_EQ(marked[layer] > 0, has[layer]);
       EXPECT_EQ(unmarked[layer] > 0, !has[layer]);

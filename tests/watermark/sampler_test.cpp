@@ -240,6 +240,7 @@ TEST_F(Sampler, IsPureWhateverTheWorkspaceHeld) {
   response_.commit(5);
   const Draw first = draw(row, {1, 0, 0.9}, 0).value();
   EXPECT_EQ(first.kind, DrawKind::kMarked);
+  EXPECT_EQ(draw(row, {1, 0, 0.9}, 1)->kind, DrawKind::kRedraw);
   const std::vector<TokenId> path = {1, 2, 3};
   for (int i = 0; i < 5; ++i) {
     ASSERT_TRUE(sample({other}, {}, response_, path, 0, workspace_).has_value());
