@@ -10,7 +10,7 @@ std::string model_folder() {
   const char* chosen = std::getenv("COUNTERMARK_MODEL");
   if (chosen != nullptr && *chosen != '\0') return chosen;
   std::error_code ignored;
-  const std::string installed = COUNTERMARK_INSTALLED_MODEL;
+  std::string installed = COUNTERMARK_INSTALLED_MODEL;
   if (std::filesystem::exists(installed + "/weights.safetensors", ignored)) return installed;
   return COUNTERMARK_SOURCE_MODEL;
 }

@@ -5,16 +5,26 @@ namespace countermark {
 
 const char* error_code_name(ErrorCode code) noexcept {
   switch (code) {
-    case ErrorCode::kInvalidArgument: return "invalid-argument";
-    case ErrorCode::kInvalidInput: return "invalid-input";
-    case ErrorCode::kMismatch: return "mismatch";
-    case ErrorCode::kUnsupported: return "unsupported";
-    case ErrorCode::kKey: return "key";
-    case ErrorCode::kPermission: return "permission";
-    case ErrorCode::kIo: return "io";
-    case ErrorCode::kExists: return "exists";
-    case ErrorCode::kNoCandidate: return "no-candidate";
-    case ErrorCode::kInternal: return "internal";
+    case ErrorCode::kInvalidArgument:
+      return "invalid-argument";
+    case ErrorCode::kInvalidInput:
+      return "invalid-input";
+    case ErrorCode::kMismatch:
+      return "mismatch";
+    case ErrorCode::kUnsupported:
+      return "unsupported";
+    case ErrorCode::kKey:
+      return "key";
+    case ErrorCode::kPermission:
+      return "permission";
+    case ErrorCode::kIo:
+      return "io";
+    case ErrorCode::kExists:
+      return "exists";
+    case ErrorCode::kNoCandidate:
+      return "no-candidate";
+    case ErrorCode::kInternal:
+      return "internal";
   }
   return "internal";
 }
@@ -27,7 +37,9 @@ std::string Error::describe() const {
   };
   append(file);
   append(field);
-  if (offset) text += (text.empty() ? "byte " : " (byte ") + std::to_string(*offset) + (text.empty() ? "" : ")");
+  if (offset)
+    text +=
+        (text.empty() ? "byte " : " (byte ") + std::to_string(*offset) + (text.empty() ? "" : ")");
   append(message);
   return text;
 }

@@ -65,6 +65,7 @@ inline tl::unexpected<Error> fail(Error error) { return tl::unexpected<Error>(st
 
 // Evaluates `expression`, a Result; returns its error from the enclosing function, or declares
 // `variable` with its value.
+// NOLINTBEGIN(bugprone-macro-parentheses): `variable` is a declaration
 #define COUNTERMARK_TRY_CONCAT_(a, b) a##b
 #define COUNTERMARK_TRY_NAME_(line) COUNTERMARK_TRY_CONCAT_(countermark_result_, line)
 #define COUNTERMARK_TRY(variable, expression)                                       \
@@ -73,9 +74,11 @@ inline tl::unexpected<Error> fail(Error error) { return tl::unexpected<Error>(st
     return ::countermark::fail(std::move(COUNTERMARK_TRY_NAME_(__LINE__)).error()); \
   variable = std::move(*COUNTERMARK_TRY_NAME_(__LINE__))
 
+// NOLINTEND(bugprone-macro-parentheses)
+
 // The same for a Status.
-#define COUNTERMARK_CHECK(expression)                                                         \
-  do {                                                                                        \
-    auto countermark_status = (expression);                                                   \
+#define COUNTERMARK_CHECK(expression)                                                           \
+  do {                                                                                          \
+    auto countermark_status = (expression);                                                     \
     if (!countermark_status) return ::countermark::fail(std::move(countermark_status).error()); \
   } while (false)

@@ -113,9 +113,9 @@ Result<Profile> Profile::create(std::vector<Layer> layers,
   profile.layers_ = std::move(layers);
   profile.tokenizer_ = std::move(tokenizer);
   if (const auto& parts = profile.tokenizer_)
-    for (const auto& [field, text] : {std::pair{"tokenizer.name", &parts->name},
-                                      std::pair{"tokenizer.sha256", &parts->sha256},
-                                      std::pair{"tokenizer.file", &parts->file}})
+    for (const auto& [field, text] :
+         {std::pair{"tokenizer.name", &parts->name}, std::pair{"tokenizer.sha256", &parts->sha256},
+          std::pair{"tokenizer.file", &parts->file}})
       if (find_invalid_utf8(*text) != kValidUtf8)
         return fail(Error{ErrorCode::kInvalidArgument, "must be UTF-8", {}, field});
   return parse(profile.canonical_json());

@@ -64,7 +64,7 @@ struct Plan {
 Plan plan(const Response& response, TokenSpan path, std::uint32_t attempt,
           std::vector<std::uint64_t>& path_contexts) {
   // The route looks at most kMaxWidth tokens back; with a path they straddle two arrays.
-  std::array<TokenId, 2 * kMaxWidth> joined;
+  std::array<TokenId, std::size_t{2} * kMaxWidth> joined;
   const TokenSpan committed = response.channel();
   const auto route_before = [&](std::size_t drafts) {
     if (drafts == 0) return response.mark().route(committed);
@@ -110,7 +110,7 @@ void plain_words(const Aes128& cipher, TokenSpan ids, std::uint64_t position, st
   store_le32(block.data() + 12, attempt);
   for (std::size_t i = 0; i < ids.size(); ++i) {
     store_le32(block.data(), ids[i] >> 2);
-    out[i] = load_le32(cipher.encrypt(block).data() + 4 * (ids[i] & 3));
+    out[i] = load_le32(cipher.encrypt(block).data() + std::size_t{4} * (ids[i] & 3));
   }
 }
 

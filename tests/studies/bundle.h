@@ -26,8 +26,7 @@ struct Bundle {
     auto model = need(corpora::LanguageModel::load(folder + "/weights.safetensors"));
     std::vector<std::vector<TokenId>> prompts;
     const auto lines = need(io::load_lines(folder + "/../prompts.txt"));
-    for (const std::string& line : lines)
-      prompts.push_back(need(tokenizer->encode(line)));
+    for (const std::string& line : lines) prompts.push_back(need(tokenizer->encode(line)));
     return {std::move(profile), std::move(tokenizer), std::move(model), std::move(prompts)};
   }
 

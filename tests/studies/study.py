@@ -42,11 +42,14 @@ def licences(folder: Path) -> Path:
 
 
 def human_text(folder: Path) -> Path | None:
-    """The prose of the documentation packages as JSONL, or None when none is installed."""
-    out = folder / "human.jsonl"
+    """Every third document of the documentation packages' prose (1.2 million tokens) as JSONL."""
+    everything, out = folder / "everything.jsonl", folder / "human.jsonl"
     extract = ROOT / "corpora" / "train" / "extract.py"
-    done = subprocess.run([sys.executable, extract, "--out", out], check=False, capture_output=True)
-    return out if done.returncode == 0 and out.stat().st_size > 0 else None
+    done = subprocess.run([sys.executable, extract, "--out", everything], check=False, capture_output=True)
+    if done.returncode != 0:
+        return None
+    out.write_text("".join(everything.read_text().splitlines(keepends=True)[::3]))
+    return out if out.stat().st_size > 0 else None
 
 
 def null(programs: Path, folder: Path, small: bool) -> int:

@@ -12,8 +12,8 @@
 #include "verifier/text/bpe_model.h"
 #include "verifier/text/byte_alphabet.h"
 #include "verifier/text/pretokenizer.h"
-#include "watermark/utf8.h"
 #include "watermark/json.h"
+#include "watermark/utf8.h"
 
 namespace countermark::text {
 namespace {

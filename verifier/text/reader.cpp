@@ -8,8 +8,8 @@
 
 #include "verifier/io/file.h"
 #include "verifier/text/record.h"
-#include "watermark/utf8.h"
 #include "watermark/json.h"
+#include "watermark/utf8.h"
 
 namespace countermark::text {
 namespace {

@@ -13,7 +13,7 @@
 
 // Exported by the library, and declared only in a header of its own that is not installed.
 namespace sentencepiece::logging {
-void SetMinLogLevel(int level);
+void SetMinLogLevel(int level);  // NOLINT(readability-identifier-naming): the library's name
 }
 
 namespace countermark::text {

@@ -32,7 +32,7 @@ void encrypt_words(const Aes128& cipher, TokenSpan tokens, const Tag& tag, State
     const std::span<Block> batch(blocks.data(), count);
     cipher.encrypt(batch, batch);
     for (std::size_t i = 0; i < count; ++i)
-      out[begin + i] = load_le32(blocks[i].data() + 4 * (tokens[begin + i] & 3));
+      out[begin + i] = load_le32(blocks[i].data() + std::size_t{4} * (tokens[begin + i] & 3));
   }
 }
 
