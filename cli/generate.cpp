@@ -154,7 +154,9 @@ Run add_generate_command(CLI::App& app) {
   app.add_option("--prompts", flags->prompts, "One prompt a line")
       ->type_name("FILE")
       ->excludes(prompt);
-  app.add_option("-n,--tokens", flags->tokens, "Most tokens of an answer")->capture_default_str();
+  app.add_option("-n,--tokens", flags->tokens, "Most tokens of an answer")
+      ->type_name("N")
+      ->capture_default_str();
   app.add_flag("--exact", flags->exact, "Exactly that many: the model may not end earlier");
   app.add_option("--count", flags->count, "Answers to each prompt")->capture_default_str();
   app.add_option("--temperature", flags->sampling.temperature, "0 takes the likeliest token")

@@ -2,7 +2,9 @@
 // The command line: picks the command, and turns every way to fail into its exit code.
 #include <cstdio>
 #include <exception>
+#include <memory>
 #include <new>
+#include <string>
 #include <vector>
 
 #include "cli/command.h"
@@ -11,13 +13,25 @@ namespace {
 
 using namespace countermark::cli;
 
+// Flags with what they take and their default, and nothing of the machinery behind them.
+class Formatter : public CLI::Formatter {
+ public:
+  std::string make_option_opts(const CLI::Option* option) const override {
+    if (option->get_type_size() == 0) return "";
+    const std::string type = option->get_type_name();
+    std::string out = " " + type.substr(0, type.find(':'));
+    if (!option->get_default_str().empty()) out += " [" + option->get_default_str() + "]";
+    return out + (option->get_required() ? " (required)" : "");
+  }
+};
+
 int run(int argc, char** argv) {
   CLI::App app{
       "Marks the output of a language model while it is sampled, and verifies, with an\n"
       "exact error rate, whether a text carries the mark.\n"};
   app.name("countermark");
   app.require_subcommand(1);
-  app.set_help_all_flag();
+  app.formatter(std::make_shared<Formatter>());
   app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
     return "countermark: error: " + std::string(error.what()) + "\nTry: " +
            (failed->get_parent() != nullptr ? "countermark " + failed->get_name() : "countermark") +

@@ -183,7 +183,7 @@ Result<Detection> Detector::detect(const text::Document& document) const {
   };
   for (const Stream& stream : streams_) {
     detection.layers.push_back(stream.kind);
-    add_finding(stream, best(tape, stream), 1);
+    if (stream.kind != LayerKind::kShared) add_finding(stream, best(tape, stream), 1);
   }
   detection.accounts_searched = searched_.size();
   std::optional<std::uint64_t> critical;
