@@ -97,7 +97,7 @@ int pooled_study(std::uint64_t keys, const Profile& profile,
                  const std::vector<std::vector<TokenId>>& documents) {
   LevelCounts by_document;
   std::vector<PValue> pooled(keys);
-  std::vector<double> mean(keys);
+  std::vector<detect::Tally> tallies(keys);
   in_parallel(keys, "keys", [&](std::uint64_t k) {
     const NativeMark mark = need(NativeMark::create(study_key(kStudy, k), profile));
     detect::Tape all(mark);
@@ -109,7 +109,7 @@ int pooled_study(std::uint64_t keys, const Profile& profile,
     }
     const detect::Tally tally = shared_tally(mark, all);
     pooled[k] = stats::gamma_tail(tally.n, tally.sum);
-    mean[k] = std::ldexp(static_cast<double>(tally.sum), -20) / static_cast<double>(tally.n);
+    tallies[k] = tally;
   });
 
   Checks checks;
@@ -131,9 +131,13 @@ int pooled_study(std::uint64_t keys, const Profile& profile,
   std::printf("smallest p %s, largest %s\n", smallest.to_string().c_str(),
               largest.to_string().c_str());
   checks.add("smallest pooled p above 1e-6", smallest > PValue::from_parts(1, -6));
-  double total = 0;
-  for (const double m : mean) total += m;
-  std::printf("mean score over keys %.6f (null: 1)\n", total / static_cast<double>(keys));
+  detect::Tally all_keys;
+  for (const detect::Tally& tally : tallies) all_keys += tally;
+  const double n = static_cast<double>(all_keys.n);
+  const double mean = std::ldexp(static_cast<double>(all_keys.sum), -20) / n;
+  std::printf("mean of %.3g scores %.6f: %+.2f standard errors from the null's 1\n", n, mean,
+              (mean - 1) * std::sqrt(n));
+  checks.add("mean score within 4 standard errors", std::abs(mean - 1) * std::sqrt(n) <= 4);
 
   std::printf("\nby document, each on its own tape: %llu p-values\n",
               static_cast<unsigned long long>(by_document.total()));

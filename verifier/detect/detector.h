@@ -29,8 +29,8 @@ struct Claim {
 // never pooled with a wider layer. `evidence` is corrected for the layer's slots and, in a search,
 // for all accounts that were searched.
 struct StreamFinding {
-  LayerKind layer = LayerKind::kShared;
-  std::string identity{};              // "" for the shared layer
+  LayerKind layer = LayerKind::kAccount;
+  std::string identity{};
   std::vector<std::uint32_t> slots{};  // the best one of each of its layers
   Evidence evidence{};
   Verdict verdict = Verdict::kInconclusive;
@@ -44,7 +44,8 @@ struct Detection {
   Evidence evidence{};
   Verdict verdict = Verdict::kInconclusive;
   std::vector<std::string> reasons{};  // stable codes, such as "too-short"
-  // The claimed streams one by one, and of a search those accounts that were found.
+  // The claimed cohort and account, each by its own layer, and of a search those accounts that
+  // were found. The shared layer is not among them: beside the headline it would be a second try.
   std::vector<StreamFinding> streams{};
   std::uint64_t accounts_searched = 0;
   std::optional<LineUp> line_up{};

@@ -42,7 +42,7 @@ ordered_json evidence_json(const Evidence& evidence) {
 
 ordered_json stream_json(const StreamFinding& finding) {
   ordered_json out = {{"layer", layer_name(finding.layer)}};
-  if (finding.layer != LayerKind::kShared) out["identity"] = finding.identity;
+  out["identity"] = finding.identity;
   out["slots"] = finding.slots;
   out.update(evidence_json(finding.evidence));
   out["verdict"] = verdict_name(finding.verdict);
@@ -137,7 +137,6 @@ std::string to_text(const Detector& detector, const text::Document& document,
                         std::to_string(dropped.prompt_context) + ", repeated tuples " +
                         std::to_string(dropped.repeated_tuple));
   for (const StreamFinding& finding : detection.streams) {
-    if (finding.layer == LayerKind::kShared) continue;
     out += row(layer_name(finding.layer), finding.identity + ": " + verdict_name(finding.verdict) +
                                               ", log10 p " +
                                               fixed(rounded_log10(finding.evidence.p), 2) +
