@@ -69,7 +69,7 @@ def main() -> None:
         }
         unmarked = demo.write(key, "unmarked", PROMPTS["alice"], "--unmarked")
         short = demo.folder / "short.txt"
-        short.write_text(" ".join(texts["alice"].read_text().split()[:12]) + "\n")
+        short.write_text(" ".join(texts["alice"].read_text().split()[:4]) + "\n")
         print("alice was answered:", texts["alice"].read_text().strip()[:280].replace("\n", " "), "…\n")
 
         rows: list[tuple[str, dict]] = []
