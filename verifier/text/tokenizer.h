@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "watermark/error.h"
@@ -26,12 +27,16 @@ class Tokenizer {
 
   // The ids of `text`, without any beginning- or end-of-text token added. Special tokens that are
   // spelled out in the text ("<|endoftext|>") are ordinary text. kInvalidInput with the byte
-  // offset when `text` is not valid UTF-8.
+  // offset when `text` is not valid UTF-8; kUnsupported when it is too long for the family (a word
+  // of 4 GiB, or 512 MiB for SentencePiece). O(n log n).
   virtual Result<std::vector<TokenId>> encode(std::string_view text) const = 0;
 
-  // The text of `ids`: the inverse of encode on ids that encode made. A sequence that ends inside
-  // a multi-byte character gives those bytes as they are. kMismatch names the position of an id
-  // outside the vocabulary.
+  // The text of `ids`: the inverse of encode on ids that encode made, up to what the tokenizer
+  // itself does to text (BPE's add_prefix_space leaves one leading space; SentencePiece applies its
+  // normalization, reads U+2581 as a space, and writes unknown characters as U+2047). Special
+  // tokens are written as they are spelled by BPE, and not at all by SentencePiece. A sequence that
+  // begins or ends inside a multi-byte character gives those bytes as they are. kMismatch names the
+  // position of an id outside the vocabulary.
   virtual Result<std::string> decode(TokenSpan ids) const = 0;
 
   // SHA-256 of the tokenizer's file, lower-case hex: what a profile pins.
@@ -44,7 +49,9 @@ class Tokenizer {
   std::string sha256_;
 };
 
-// Reads a tokenizer from the bytes of its file: JSON, or a SentencePiece model.
+// Reads a tokenizer from the bytes of its file: JSON if the first byte that is not white space is
+// '{', else a SentencePiece model. kInvalidInput for damaged bytes, kUnsupported, with the field's
+// name, for a component that this version does not know.
 Result<std::unique_ptr<const Tokenizer>> parse_tokenizer(std::string_view bytes);
 
 // The same from a file; errors name it.
