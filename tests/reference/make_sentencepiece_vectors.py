@@ -8,6 +8,7 @@ the PyPI package `sentencepiece` (made with 0.2.3); the tests do not.
     python3 tests/reference/make_sentencepiece_vectors.py
 """
 
+import contextlib
 import io
 import json
 import pathlib
@@ -31,11 +32,11 @@ FB01\t66 69
 
 def train(**options):
     model = io.BytesIO()
-    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as rules:
-        rules.write(RULES.strip("\n") + "\n")
-        rules.flush()
+    # The model keeps the name of its rules: a relative one says nothing about the machine.
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        pathlib.Path("rules.tsv").write_text(RULES.strip("\n") + "\n")
         if options.pop("normalize"):
-            options["normalization_rule_tsv"] = rules.name
+            options["normalization_rule_tsv"] = "rules.tsv"
         else:
             options["normalization_rule_name"] = "identity"
         sentencepiece.SentencePieceTrainer.train(
