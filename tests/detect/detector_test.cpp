@@ -163,6 +163,30 @@ TEST(Detector, LineUpRanksTheKeyFirstAndIsReproducible) {
   EXPECT_EQ(b.line_up->mean, a.line_up->mean);
 }
 
+TEST(Detector, ALineUpDoesNotWithholdWhatIsTooShort) {
+  const EpochKey key = key_of("m");
+  EXPECT_EQ(detect_text(key, write_text(key, {}, 3), {}, 1'000).verdict, Verdict::kInconclusive);
+}
+
+TEST(Policy, HypothesesDoNotWrap) {
+  EXPECT_EQ(hypotheses_of(3, 4), 12U);
+  const std::uint64_t most = hypotheses_of(std::uint64_t{1} << 40, std::uint64_t{1} << 40);
+  EXPECT_EQ(most, ~std::uint64_t{0});
+  EXPECT_EQ(weigh({20, std::uint64_t{50} << 20}, most).p, stats::PValue());
+}
+
+TEST(Report, AWithheldVerdictHasNoHeadlineP) {
+  const EpochKey key = key_of("n");
+  const auto detector = Detector::create(key, Profile::defaults(), nullptr, {}, {});
+  const text::Document document = document_of({}, write_text(key, {}, 200));
+  Detection detection = *detector->detect(document);
+  detection.verdict = Verdict::kWithheld;
+  const auto json = nlohmann::json::parse(to_json_line(*detector, document, detection));
+  EXPECT_TRUE(json["pValue"].is_null());
+  EXPECT_TRUE(json["log10P"].is_null());
+  EXPECT_EQ(to_text(*detector, document, detection).find("log10 p"), std::string::npos);
+}
+
 TEST(Detector, AKeyThatHasNothingToDoWithTheTextRanksAnywhere) {
   const auto text = write_text(key_of("k"), {}, 300);
   const Detection detection = detect_text(key_of("other"), text, {}, 200);

@@ -59,7 +59,7 @@ Detector::Best Detector::best(const Tape& tape, const Stream& stream) {
       }
     }
     out.tally += largest;
-    out.hypotheses *= tags.size();
+    out.hypotheses = hypotheses_of(out.hypotheses, tags.size());
     out.slots.push_back(largest_slot);
   }
   return out;
@@ -72,7 +72,7 @@ Evidence Detector::pooled(const Tape& tape, const std::vector<Stream>& streams) 
   for (const Stream& stream : streams) {
     const Best found = best(tape, stream);
     total += found.tally;
-    hypotheses *= found.hypotheses;
+    hypotheses = hypotheses_of(hypotheses, found.hypotheses);
   }
   return weigh(total, hypotheses);
 }
@@ -177,7 +177,7 @@ Result<Detection> Detector::detect(const text::Document& document) const {
   if (detection.verdict == Verdict::kInconclusive) detection.reasons.emplace_back("too-short");
 
   const auto add_finding = [&](const Stream& stream, const Best& found, std::uint64_t family) {
-    const Evidence evidence = weigh(found.tally, found.hypotheses * family);
+    const Evidence evidence = weigh(found.tally, hypotheses_of(found.hypotheses, family));
     detection.streams.push_back(
         {stream.kind, stream.identity, found.slots, evidence, judge(evidence, policy_)});
   };
@@ -197,7 +197,8 @@ Result<Detection> Detector::detect(const text::Document& document) const {
 
   if (decoys_ > 0) {
     detection.line_up = line_up(segments, detection.evidence);
-    if (!detection.line_up->calibrated) {
+    // Of a text without a tuple every p-value is 1: too short is then all that can be said.
+    if (!detection.line_up->calibrated && detection.verdict != Verdict::kInconclusive) {
       detection.verdict = Verdict::kWithheld;
       detection.reasons.emplace_back("decoys-not-calibrated");
     }

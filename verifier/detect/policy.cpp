@@ -2,7 +2,7 @@
 #include "verifier/detect/policy.h"
 
 #include <algorithm>
-#include <cmath>
+#include <limits>
 
 #include "verifier/stats/tail.h"
 
@@ -22,6 +22,12 @@ const char* verdict_name(Verdict verdict) noexcept {
       return "withheld";
   }
   return "";
+}
+
+std::uint64_t hypotheses_of(std::uint64_t a, std::uint64_t b) noexcept {
+  std::uint64_t product = 0;
+  return __builtin_mul_overflow(a, b, &product) ? std::numeric_limits<std::uint64_t>::max()
+                                                : product;
 }
 
 Evidence weigh(const Tally& tally, std::uint64_t hypotheses) {

@@ -41,6 +41,10 @@ struct Evidence {
   stats::PValue asserted{};  // what verdicts and reports use
 };
 
+// a x b, the number of combinations that were tried; stays at 2^64 - 1 instead of wrapping, which
+// makes every p-value 1.
+std::uint64_t hypotheses_of(std::uint64_t a, std::uint64_t b) noexcept;
+
 // The evidence of a tally that is the best of `hypotheses` that were tried, all of the same n.
 Evidence weigh(const Tally& tally, std::uint64_t hypotheses);
 

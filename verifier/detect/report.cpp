@@ -86,6 +86,7 @@ std::string to_json_line(const Detector& detector, const text::Document& documen
                       {"epoch", detector.key().epoch_id()},
                       {"tokens", detection.tokens}};
   ordered_json evidence = evidence_json(detection.evidence);
+  if (detection.verdict == Verdict::kWithheld) evidence["pValue"] = evidence["log10P"] = nullptr;
   out["scored"] = evidence["scored"];
   out["dropped"] = {{"shortContext", detection.dropped.short_context},
                     {"repeatedContext", detection.dropped.repeated_context},
@@ -124,10 +125,12 @@ std::string to_text(const Detector& detector, const text::Document& document,
                     const Detection& detection) {
   const Evidence& evidence = detection.evidence;
   std::string out = document.id + ": " + verdict_name(detection.verdict) + "\n";
-  out += row("log10 p", fixed(rounded_log10(evidence.p), 2) + "  (alpha " +
-                            detector.policy().alpha.to_string() + ", hypotheses " +
-                            std::to_string(evidence.hypotheses) + ")");
-  out += row("by chance", by_chance(evidence) + " texts that have nothing to do with this key");
+  if (detection.verdict != Verdict::kWithheld) {
+    out += row("log10 p", fixed(rounded_log10(evidence.p), 2) + "  (alpha " +
+                              detector.policy().alpha.to_string() + ", hypotheses " +
+                              std::to_string(evidence.hypotheses) + ")");
+    out += row("by chance", by_chance(evidence) + " texts that have nothing to do with this key");
+  }
   const Dropped& dropped = detection.dropped;
   out +=
       row("scored", std::to_string(evidence.tally.n) + " of " + std::to_string(detection.tokens) +
