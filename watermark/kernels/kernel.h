@@ -33,8 +33,10 @@ struct CountermarkKernel {
 #ifdef __cplusplus
 extern "C" {
 #endif
+/* NOLINTBEGIN(readability-identifier-naming): C names, with the project's prefix */
 extern const struct CountermarkKernel countermark_kernel_portable;
 extern const struct CountermarkKernel countermark_kernel_aesni;
+/* NOLINTEND(readability-identifier-naming) */
 #ifdef __cplusplus
 }
 #endif
