@@ -52,7 +52,7 @@ int run_new(const NewFlags& flags) {
   auto text = make(flags);
   if (!text) return report(text.error());
   const Status written = flags.output.write(*text, 0600);
-  wipe(text->data(), text->size());
+  wipe(*text);
   if (!written) return report(written.error());
   if (flags.output.path != "-") say("wrote " + flags.output.path + ", readable by you alone");
   return kDone;

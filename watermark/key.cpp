@@ -35,7 +35,7 @@ struct Wiped {
   explicit Wiped(std::string from) : text(std::move(from)) {}
   Wiped(const Wiped&) = delete;
   Wiped& operator=(const Wiped&) = delete;
-  ~Wiped() { wipe(text.data(), text.size()); }
+  ~Wiped() { wipe(text); }
 };
 
 std::string checksum(std::string_view payload) {

@@ -37,7 +37,7 @@ Result<AnyKey> load_key(const std::string& path) {
   }
   COUNTERMARK_TRY(std::string text, read_file(path, kMaxKeyFile));
   auto key = named(parse_key(text), path);
-  wipe(text.data(), text.size());
+  wipe(text);
   return key;
 }
 

@@ -121,9 +121,9 @@ class Parser {
  private:
   // The value at `pointer`; null when it is missing, which means the same everywhere.
   const json& value(const std::string& pointer) const {
-    static const json null;
+    static const json kNull;
     const json::json_pointer at(pointer);
-    return root_.contains(at) ? root_.at(at) : null;
+    return root_.contains(at) ? root_.at(at) : kNull;
   }
 
   tl::unexpected<Error> bad(const std::string& pointer, std::string message) const {

@@ -54,6 +54,8 @@ void wipe(void* memory, std::size_t size) noexcept {
   CryptoPP::SecureWipeBuffer(static_cast<CryptoPP::byte*>(memory), size);
 }
 
+void wipe(std::string& text) noexcept { wipe(text.data(), text.size()); }
+
 void random_bytes(void* out, std::size_t size) {
   CryptoPP::OS_GenerateRandomBlock(false, static_cast<CryptoPP::byte*>(out), size);
 }

@@ -37,6 +37,7 @@ std::array<std::uint8_t, 32> expand_key(Bytes key, std::initializer_list<std::st
 
 // Overwrites memory that held a secret, in a way that the compiler keeps.
 void wipe(void* memory, std::size_t size) noexcept;
+void wipe(std::string& text) noexcept;
 
 // `size` bytes from the operating system's generator. Aborts if there is none.
 void random_bytes(void* out, std::size_t size);
