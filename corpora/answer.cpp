@@ -48,6 +48,9 @@ Result<Answer> write_answer(Generation& generation, const LanguageModel& model,
     response.commit(draw.token);
     answer.ids.push_back(draw.token);
     answer.draws.push_back(draw);
+    COUNTERMARK_CHECK(truncate({logits}, request.sampling, mark.kernel(), workspace.truncation,
+                               workspace.distribution));
+    answer.probabilities.push_back(workspace.distribution.probability(draw.token));
     if (answer.ids.size() < request.max_tokens) {
       COUNTERMARK_TRY(logits, generation.next(draw.token));
     }

@@ -27,8 +27,9 @@ struct AnswerRequest {
 struct Answer {
   std::vector<TokenId> ids{};
   std::vector<Draw> draws{};
-  std::vector<std::uint32_t> slots{};  // by layer
-  bool ended = false;                  // by the end token, which is not among the ids
+  std::vector<double> probabilities{};  // in the distributions that were drawn from
+  std::vector<std::uint32_t> slots{};   // by layer
+  bool ended = false;                   // by the end token, which is not among the ids
 
   std::size_t marked() const noexcept;  // number of marked draws
 };

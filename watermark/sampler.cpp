@@ -6,54 +6,13 @@
 #include <limits>
 #include <string>
 
-#include "watermark/portable_math.h"
-
 namespace countermark {
 namespace {
 
-using Candidate = SamplerWorkspace::Candidate;
-
-// Larger logit first, then lower id: the order of every truncation.
-bool ranks_before(const Candidate& a, const Candidate& b) noexcept {
-  return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
-}
-
-void collect(const LogitsRow& row, std::vector<Candidate>& out) {
-  constexpr float kNever = -std::numeric_limits<float>::infinity();
-  out.clear();
-  for (std::size_t i = 0; i < row.logits.size(); ++i)
-    if (row.logits[i] > kNever)  // false for NaN
-      out.push_back({row.logits[i], row.ids.empty() ? static_cast<TokenId>(i) : row.ids[i], 0});
-}
-
-// Applies the options to a non-empty list, and sets the weights: proportional to the
-// probabilities, 1 for the largest logit. What is left has positive weight.
-void truncate(const SamplingOptions& options, std::vector<Candidate>& list) {
-  if (options.top_k > 0 && options.top_k < list.size()) {
-    const auto kept = list.begin() + options.top_k;
-    std::nth_element(list.begin(), kept - 1, list.end(), ranks_before);
-    list.erase(kept, list.end());
-  }
-  const bool in_order = options.top_p < 1;
-  if (in_order) std::sort(list.begin(), list.end(), ranks_before);
-  const double largest = std::min_element(list.begin(), list.end(), ranks_before)->logit;
-  for (Candidate& candidate : list) {
-    const double logit = candidate.logit;
-    candidate.weight = logit == largest ? 1 : portable_exp((logit - largest) / options.temperature);
-  }
-  if (in_order) {
-    double total = 0;
-    for (const Candidate& candidate : list) total += candidate.weight;
-    double mass = 0;
-    std::size_t kept = 0;
-    while (kept < list.size() && (kept == 0 || mass < options.top_p * total))
-      mass += list[kept++].weight;
-    list.resize(kept);
-  }
-  std::erase_if(list, [&options](const Candidate& candidate) {
-    return candidate.weight < options.min_p || candidate.weight == 0;
-  });
-}
+// The untruncated race bounds weights in single precision, which wants temperatures that are
+// neither tiny nor huge.
+constexpr double kLeastRaceTemperature = 1e-3;
+constexpr double kMostRaceTemperature = 1e6;
 
 // Where the noise of a position comes from.
 struct Plan {
@@ -101,46 +60,61 @@ Plan plan(const Response& response, TokenSpan path, std::uint32_t attempt,
   return {DrawKind::kMarked, *route};
 }
 
-// The words of an unmarked draw: AES(plain key, LE32(id >> 2) | LE64(position) | LE32(attempt)).
-void plain_words(const Aes128& cipher, TokenSpan ids, std::uint64_t position, std::uint32_t attempt,
-                 std::span<std::uint32_t> out) noexcept {
-  Block block;
-  store_le32(block.data() + 4, static_cast<std::uint32_t>(position));
-  store_le32(block.data() + 8, static_cast<std::uint32_t>(position >> 32));
-  store_le32(block.data() + 12, attempt);
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    store_le32(block.data(), ids[i] >> 2);
-    out[i] = load_le32(cipher.encrypt(block).data() + std::size_t{4} * (ids[i] & 3));
-  }
+// What the words of a draw are made from: word = AES(cipher, state ^ (LE32(id >> 2) | tag)).
+struct Noise {
+  const Aes128* cipher;
+  Block state{};
+  Tag tag{};
+};
+
+Noise noise_of(const Plan& planned, const Response& response, std::uint64_t position,
+               std::uint32_t attempt) noexcept {
+  if (planned.kind == DrawKind::kMarked)
+    return {&response.mark().candidate_cipher(planned.route.layer), planned.route.state,
+            *response.tag(planned.route.layer)};
+  Noise noise{&response.plain_cipher()};
+  store_le32(noise.tag.data(), static_cast<std::uint32_t>(position));
+  store_le32(noise.tag.data() + 4, static_cast<std::uint32_t>(position >> 32));
+  store_le32(noise.tag.data() + 8, attempt);
+  return noise;
 }
 
-// The exponential race: token a arrives after -ln(u_a) / weight_a, the first one wins.
-const Candidate& winner(std::span<const Candidate> candidates,
-                        std::span<const std::uint32_t> words) {
-  const Candidate* best = nullptr;
-  double earliest = std::numeric_limits<double>::infinity();
-  for (std::size_t i = 0; i < candidates.size(); ++i) {
-    const double u = (words[i] + 0.5) * 0x1p-32;
-    const double arrival = -portable_log(u) / candidates[i].weight;
-    if (best == nullptr || arrival < earliest ||
-        (arrival == earliest && candidates[i].id < best->id)) {
-      best = &candidates[i];
-      earliest = arrival;
-    }
+// The exponential race: token a arrives after -ln(u_a) / weight_a, the first one wins, of two the
+// one with the lower id.
+TokenId winner(const Distribution& distribution, const Noise& noise, SamplerWorkspace& workspace) {
+  const std::size_t size = distribution.ids.size();
+  workspace.words.resize(size);
+  workspace.arrivals.resize(size);
+  const Kernel& kernel = noise.cipher->kernel();
+  kernel.words_of_state(&noise.cipher->key(), noise.state.data(), noise.tag.data(),
+                        distribution.ids.data(), size, workspace.words.data());
+  kernel.arrivals(workspace.words.data(), distribution.weights.data(), size,
+                  workspace.arrivals.data());
+  std::size_t best = 0;
+  for (std::size_t i = 1; i < size; ++i) {
+    const double arrival = workspace.arrivals[i];
+    if (arrival < workspace.arrivals[best] ||
+        (arrival == workspace.arrivals[best] && distribution.ids[i] < distribution.ids[best]))
+      best = i;
   }
-  return *best;
+  return distribution.ids[best];
+}
+
+bool is_untruncated(const LogitsRow& row, const SamplingOptions& options) noexcept {
+  return row.is_dense() && (options.top_k == 0 || options.top_k >= row.logits.size) &&
+         options.top_p == 1 && options.min_p == 0 && options.temperature >= kLeastRaceTemperature &&
+         options.temperature <= kMostRaceTemperature;
 }
 
 }  // namespace
 
-Status check_sampling_options(const SamplingOptions& options) {
-  if (!(options.temperature >= 0) || !std::isfinite(options.temperature))
-    return fail(ErrorCode::kInvalidArgument, "temperature must be a number that is not negative");
-  if (!(options.top_p > 0 && options.top_p <= 1))
-    return fail(ErrorCode::kInvalidArgument, "top-p must be above 0 and at most 1");
-  if (!(options.min_p >= 0 && options.min_p <= 1))
-    return fail(ErrorCode::kInvalidArgument, "min-p must be from 0 to 1");
-  return {};
+void SamplerWorkspace::reserve(std::size_t row_size, std::size_t path_size) {
+  truncation.reserve(row_size);
+  distribution.ids.reserve(row_size);
+  distribution.weights.reserve(row_size);
+  words.reserve(row_size);
+  arrivals.reserve(row_size);
+  path_contexts.reserve(path_size);
 }
 
 const char* draw_kind_name(DrawKind kind) noexcept {
@@ -167,47 +141,37 @@ const char* draw_kind_name(DrawKind kind) noexcept {
 
 Result<Draw> sample(const LogitsRow& row, const SamplingOptions& options, const Response& response,
                     TokenSpan path, std::uint32_t attempt, SamplerWorkspace& workspace) {
-  if (!row.ids.empty() && row.ids.size() != row.logits.size())
-    return fail(ErrorCode::kInvalidArgument, "a row has as many ids as logits");
-  auto& candidates = workspace.candidates;
-  collect(row, candidates);
-  if (candidates.empty())
-    return fail(ErrorCode::kNoCandidate, "no logit of the row is a number above minus infinity");
+  const Kernel& kernel = response.mark().kernel();
+  Distribution& distribution = workspace.distribution;
+  // Without truncation the two likeliest tokens tell all that is needed before the race.
+  const bool is_whole_row = is_untruncated(row, options);
+  SamplingOptions first = options;
+  if (is_whole_row) first.top_k = 2;
+  COUNTERMARK_CHECK(truncate(row, first, kernel, workspace.truncation, distribution));
 
-  Draw draw;
+  Draw draw{distribution.ids[0]};
   if (options.temperature == 0) {
-    draw.token = std::min_element(candidates.begin(), candidates.end(), ranks_before)->id;
     draw.kind = DrawKind::kGreedy;
-    draw.candidates = 1;
     return draw;
   }
-  truncate(options, candidates);
-  draw.candidates = static_cast<std::uint32_t>(candidates.size());
-  if (candidates.size() == 1) {
-    draw.token = candidates[0].id;
+  if (distribution.ids.size() == 1) {
     draw.kind = DrawKind::kOneCandidate;
     return draw;
   }
-
-  workspace.ids.clear();
-  double total = 0;
-  for (const Candidate& candidate : candidates) {
-    workspace.ids.push_back(candidate.id);
-    total += candidate.weight;
-  }
-  workspace.words.resize(candidates.size());
   const Plan planned = plan(response, path, attempt, workspace.path_contexts);
   draw.kind = planned.kind;
-  if (planned.kind == DrawKind::kMarked) {
-    draw.layer = planned.route.layer;
-    response.mark().words(planned.route, *response.tag(draw.layer), workspace.ids, workspace.words);
+  if (planned.kind == DrawKind::kMarked) draw.layer = planned.route.layer;
+  const Noise noise = noise_of(planned, response, response.tokens().size() + path.size(), attempt);
+  const bool is_infinite = workspace.truncation.logits[0] == std::numeric_limits<float>::infinity();
+  if (!is_whole_row) {
+    draw.token = winner(distribution, noise, workspace);
+  } else if (is_infinite) {
+    COUNTERMARK_CHECK(truncate(row, options, kernel, workspace.truncation, distribution));
+    draw.token = winner(distribution, noise, workspace);
   } else {
-    plain_words(response.plain_cipher(), workspace.ids, response.tokens().size() + path.size(),
-                attempt, workspace.words);
+    draw.token = kernel.race_row(&noise.cipher->key(), noise.state.data(), noise.tag.data(),
+                                 &row.logits, draw.token, options.temperature);
   }
-  const Candidate& chosen = winner(candidates, workspace.words);
-  draw.token = chosen.id;
-  draw.probability = chosen.weight / total;
   return draw;
 }
 

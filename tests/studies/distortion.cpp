@@ -165,7 +165,7 @@ void compare(const Bundle& bundle, std::uint64_t answers, Checks& checks) {
       {"nats a token",
        [](const corpora::Answer& answer) {
          double sum = 0;
-         for (const Draw& draw : answer.draws) sum -= std::log(draw.probability);
+         for (const double p : answer.probabilities) sum -= std::log(p);
          return sum / static_cast<double>(std::max<std::size_t>(1, answer.draws.size()));
        }},
       {"tokens", [](const corpora::Answer& a) { return static_cast<double>(a.ids.size()); }},

@@ -151,8 +151,8 @@ class Study {
                                                             : identity.account;
       const std::size_t first = out.size();
       for (const std::uint64_t position : tape.layer(layer).positions) {
-        const Draw& draw = answer.draws[position];
-        const double probability = draw.kind == DrawKind::kMarked ? draw.probability : 1;
+        const bool is_marked = answer.draws[position].kind == DrawKind::kMarked;
+        const double probability = is_marked ? answer.probabilities[position] : 1;
         out.push_back({position, kind, probability, {}, answer.slots[layer]});
       }
       for (std::uint32_t slot = 0; slot < mark.layers()[layer].slots; ++slot) {
@@ -227,7 +227,7 @@ class Study {
     totals.excess_variance += excess_variance;
     totals.marked += answer.marked();
     totals.tokens += answer.ids.size();
-    for (const Draw& draw : answer.draws) totals.surprise -= std::log(draw.probability);
+    for (const double p : answer.probabilities) totals.surprise -= std::log(p);
   }
 
   const Bundle& bundle_;

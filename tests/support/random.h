@@ -1,33 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small fixed generator for test inputs, and keys and profiles made with it. Nothing secret.
+// Test inputs from a small fixed generator, and keys and profiles made with it. Nothing secret.
 #pragma once
 
 #include <array>
 #include <cstdint>
 
+#include "tests/support/random_numbers.h"
 #include "watermark/marks/native.h"
 
 namespace countermark::tests {
 
-// splitmix64 (Steele, Lea, Flood 2014): the same numbers on every machine.
-class SplitMix64 {
+class SplitMix64 : public RandomNumbers {
  public:
-  explicit SplitMix64(std::uint64_t seed) : state_(seed) {}
-
-  std::uint64_t next() noexcept {
-    std::uint64_t z = state_ += 0x9e3779b97f4a7c15;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
-  }
-
-  // 0 to bound - 1; the bias is below 2^-32 * bound.
-  std::uint32_t below(std::uint32_t bound) noexcept {
-    return static_cast<std::uint32_t>(((next() >> 32) * bound) >> 32);
-  }
-
-  // In [0, 1).
-  double unit() noexcept { return static_cast<double>(next() >> 11) * 0x1p-53; }
+  using RandomNumbers::RandomNumbers;
 
   template <std::size_t kSize>
   Secret<kSize> secret() noexcept {
@@ -37,9 +22,6 @@ class SplitMix64 {
   }
 
   EpochKey epoch_key() { return EpochKey::create(secret<32>(), "model", "epoch").value(); }
-
- private:
-  std::uint64_t state_;
 };
 
 inline Profile one_layer(unsigned width, LayerKind kind = LayerKind::kShared,

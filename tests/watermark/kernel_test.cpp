@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/kernel_exercise.h"
 #include "tests/support/random.h"
 #include "tests/support/vectors.h"
 #include "watermark/prf/aes.h"
@@ -142,7 +143,7 @@ TEST(Kernel, TheListIsOrderedAndThePortableOneIsLastAndAlwaysThere) {
   std::set<std::string> names;
   for (const Kernel* kernel : kernels) EXPECT_TRUE(names.insert(kernel->name).second);
 #if defined(__x86_64__)
-  EXPECT_STREQ(kernels.front()->name, "aesni");
+  EXPECT_EQ(names, (std::set<std::string>{"vaes512", "avx512", "aesni", "portable"}));
 #endif
 }
 
@@ -156,6 +157,11 @@ TEST(Kernel, SupportedAgreesWithTheProcessor) {
   __builtin_cpu_init();
   const bool expected = __builtin_cpu_supports("aes") && __builtin_cpu_supports("sse4.1");
   EXPECT_EQ(countermark_kernel_aesni.supported() != 0, expected);
+  const bool wide = expected && __builtin_cpu_supports("avx512f") &&
+                    __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
+                    __builtin_cpu_supports("avx512dq");
+  EXPECT_EQ(countermark_kernel_avx512.supported() != 0, wide);
+  EXPECT_EQ(countermark_kernel_vaes512.supported() != 0, wide && __builtin_cpu_supports("vaes"));
 #else
   GTEST_SKIP() << "no kernel here that depends on the processor";
 #endif
@@ -184,6 +190,145 @@ TEST(Kernel, ActiveIsASupportedOneAndStaysTheSame) {
   EXPECT_NE((*active)->supported(), 0);
   EXPECT_EQ(active_kernel().value(), *active);
   EXPECT_EQ(&make_mark(SplitMix64(4).epoch_key(), Profile::defaults()).kernel(), *active);
+}
+
+// Every primitive on hard inputs: ends of runs, rows of ties and of odd numbers.
+TEST(Kernel, EveryPrimitiveGivesTheSameBits) {
+  const std::vector<std::string> expected = KernelExercise(countermark_kernel_portable).lines();
+  EXPECT_GT(expected.size(), 2'000u);
+  for (const Kernel* kernel : supported_kernels()) {
+    const std::vector<std::string> lines = KernelExercise(*kernel).lines();
+    ASSERT_EQ(lines.size(), expected.size());
+    for (std::size_t i = 0; i < lines.size(); ++i) ASSERT_EQ(lines[i], expected[i]) << kernel->name;
+  }
+}
+
+// The words of the specification, block by block, and the scores' sums.
+TEST(Kernel, WordsAndTalliesAreTheSpecifications) {
+  SplitMix64 random(6);
+  constexpr std::size_t kTokens = 100;
+  for (const Kernel* kernel : supported_kernels()) {
+    const Aes128 aes(random.secret<16>(), *kernel);
+    const std::vector<std::uint8_t> states = random_blocks(random, kTokens);
+    const std::vector<std::uint8_t> tags = random_blocks(random, 3);  // of which 36 bytes are used
+    std::vector<TokenId> tokens(kTokens);
+    for (TokenId& token : tokens) token = static_cast<TokenId>(random.next());
+    std::vector<std::uint64_t> expected(3), sums(3);
+    for (std::size_t j = 0; j < 3; ++j) {
+      std::vector<std::uint32_t> words(kTokens), found(kTokens);
+      for (std::size_t i = 0; i < kTokens; ++i) {
+        Block block;
+        store_le32(block.data(), tokens[i] >> 2);
+        std::memcpy(block.data() + 4, &tags[12 * j], 12);
+        for (std::size_t b = 0; b < 16; ++b) block[b] ^= states[16 * i + b];
+        words[i] = load_le32(aes.encrypt(block).data() + std::size_t{4} * (tokens[i] & 3));
+        expected[j] += exponential_score(words[i]);
+      }
+      kernel->words(&aes.key(), states.data(), &tags[12 * j], tokens.data(), kTokens, found.data());
+      EXPECT_EQ(found, words) << kernel->name;
+    }
+    kernel->tallies(&aes.key(), states.data(), tokens.data(), kTokens, tags.data(), 3, sums.data());
+    EXPECT_EQ(sums, expected) << kernel->name;
+  }
+}
+
+// Enough tuples of large scores to overflow 32 bits many times.
+TEST(Kernel, TalliesDoNotOverflow) {
+  SplitMix64 random(7);
+  constexpr std::size_t kTokens = 20'000;
+  const std::vector<std::uint8_t> states = random_blocks(random, kTokens);
+  const std::vector<TokenId> tokens(kTokens, 5);
+  const std::array<std::uint8_t, 12> tag{};
+  for (const Kernel* kernel : supported_kernels()) {
+    const Aes128 aes(Secret<16>(), *kernel);
+    std::vector<std::uint32_t> words(kTokens);
+    std::uint64_t expected = 0, sum = 0;
+    kernel->words(&aes.key(), states.data(), tag.data(), tokens.data(), kTokens, words.data());
+    for (const std::uint32_t word : words) expected += exponential_score(word);
+    kernel->tallies(&aes.key(), states.data(), tokens.data(), kTokens, tag.data(), 1, &sum);
+    EXPECT_GT(expected, std::uint64_t{4} << 32);
+    EXPECT_EQ(sum, expected) << kernel->name;
+  }
+}
+
+// All 65,536 values of each half precision, as the selection reports them.
+TEST(Kernel, HalfPrecisionIsReadExactly) {
+  for (const Kernel* kernel : supported_kernels()) {
+    for (const auto type : {COUNTERMARK_LOGIT_F16, COUNTERMARK_LOGIT_BF16}) {
+      std::vector<std::uint16_t> row(65'536);
+      for (std::size_t i = 0; i < row.size(); ++i) row[i] = static_cast<std::uint16_t>(i);
+      const CountermarkLogits logits{row.data(), row.size(), type};
+      std::vector<float> scratch(countermark_top_scratch(row.size()));
+      std::vector<std::uint64_t> keys(row.size());
+      keys.resize(kernel->top_candidates(&logits, row.size(), scratch.data(), keys.data()));
+      std::size_t numbers = 0;
+      for (const std::uint64_t key : keys) {
+        const auto bits = 0xffff'ffff - static_cast<std::uint32_t>(key);
+        const auto order = static_cast<std::uint32_t>(key >> 32);
+        const float found = std::bit_cast<float>(order >> 31 != 0 ? order & 0x7fffffff : ~order);
+        const int fraction_bits = type == COUNTERMARK_LOGIT_F16 ? 10 : 7;
+        const int bias = type == COUNTERMARK_LOGIT_F16 ? 15 : 127;
+        const int exponent = static_cast<int>(bits & 0x7fff) >> fraction_bits;
+        const int fraction = static_cast<int>(bits) & ((1 << fraction_bits) - 1);
+        double expected = exponent == 0 ? std::ldexp(fraction, 1 - bias - fraction_bits)
+                                        : std::ldexp(fraction + (1 << fraction_bits),
+                                                     exponent - bias - fraction_bits);
+        if (exponent == 2 * bias + 1) expected = std::numeric_limits<double>::infinity();
+        if (bits >> 15 != 0) expected = -expected;
+        ASSERT_EQ(found, expected) << kernel->name << " " << bits;
+        ++numbers;
+      }
+      // All but NaN and -inf.
+      const std::size_t fractions = type == COUNTERMARK_LOGIT_F16 ? 1'024 : 128;
+      EXPECT_EQ(numbers, 65'536 - 2 * (fractions - 1) - 1);
+    }
+  }
+}
+
+// All routes of a text at once are its routes one by one.
+TEST(Kernel, RoutesInBulk) {
+  SplitMix64 random(8);
+  const std::vector<Profile> profiles = {
+      one_layer(1), one_layer(16), Profile::defaults(),
+      Profile::create({{LayerKind::kShared, 1, 10'000, 1},
+                       {LayerKind::kCohort, 1, 0, 1},
+                       {LayerKind::kAccount, 3, 20'000, 4},
+                       {LayerKind::kShared, 4, 5'536, 1},
+                       {LayerKind::kAccount, 9, kShareTotal - 35'536, 1}},
+                      std::nullopt)
+          .value()};
+  Routes routes;
+  for (const Kernel* kernel : supported_kernels()) {
+    for (const Profile& profile : profiles) {
+      const NativeMark mark = make_mark(random.epoch_key(), profile, kernel);
+      for (const std::size_t size : {500u, 0u, 1u, 2u, 16u, 17u, 40u}) {
+        std::vector<TokenId> tokens(size);
+        for (TokenId& token : tokens) token = random.below(30);
+        mark.routes(tokens, routes);
+        std::vector<std::optional<Route>> found(size);
+        for (std::size_t layer = 0; layer < routes.layers.size(); ++layer) {
+          const auto& [at, places] = routes.layers[layer];
+          ASSERT_TRUE(std::is_sorted(places.begin(), places.end()));
+          for (const std::uint32_t place : places) {
+            auto& route = found.at(at->positions[place]);
+            ASSERT_FALSE(route.has_value());
+            route = {static_cast<std::uint8_t>(layer), at->width, at->states[place]};
+          }
+        }
+        std::size_t none = 0;
+        for (std::size_t t = 0; t < size; ++t) {
+          const auto route = mark.route(TokenSpan(tokens).first(t));
+          ASSERT_EQ(found[t].has_value(), route.has_value()) << t;
+          none += route ? 0U : 1U;
+          if (!route) continue;
+          ASSERT_EQ(found[t]->layer, route->layer);
+          ASSERT_EQ(found[t]->width, route->width);
+          ASSERT_EQ(found[t]->state, route->state);
+        }
+        EXPECT_EQ(routes.short_context, none);
+      }
+    }
+  }
 }
 
 // One mark on every kernel: the same routes and words, so the same text and the same verdicts.

@@ -23,7 +23,6 @@ void expect_same_draw(const Draw& a, const Draw& b) {
   EXPECT_EQ(a.token, b.token);
   EXPECT_STREQ(draw_kind_name(a.kind), draw_kind_name(b.kind));
   EXPECT_EQ(a.layer, b.layer);
-  EXPECT_EQ(a.probability, b.probability);
 }
 
 // Profiles from the narrowest to one whose contexts straddle everything.

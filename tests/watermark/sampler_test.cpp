@@ -37,8 +37,17 @@ class Sampler : public ::testing::Test {
     return out;
   }
 
-  std::uint32_t candidates(const std::vector<float>& logits, const SamplingOptions& options = {}) {
-    return draw(logits, options).value().candidates;
+  // What the options leave of the row.
+  const Distribution& left(const std::vector<float>& logits, const SamplingOptions& options = {},
+                           const std::vector<TokenId>& ids = {}) {
+    const Status status = truncate({logits, ids}, options, mark_.kernel(), workspace_.truncation,
+                                   workspace_.distribution);
+    EXPECT_TRUE(status.has_value());
+    return workspace_.distribution;
+  }
+
+  std::size_t candidates(const std::vector<float>& logits, const SamplingOptions& options = {}) {
+    return left(logits, options).ids.size();
   }
 
   SplitMix64 random_{1};
@@ -74,15 +83,15 @@ TEST_F(Sampler, PlusInfinityTakesAll) {
   EXPECT_EQ(drawn({0, kInf, 5, kInf}, {0.5, 3, 0.99, 0.1}), (Tokens{1, 3}));
   EXPECT_EQ(draw({0, kInf, 5})->kind, DrawKind::kOneCandidate);
   EXPECT_EQ(draw({0, kInf, 5, kInf}, {0})->token, 1u);
-  EXPECT_EQ(draw({0, kInf, 5, kInf})->probability, 0.5);
+  EXPECT_EQ(left({0, kInf, 5, kInf}).probability(3), 0.5);
+  EXPECT_EQ(left({0, kInf, 5, kInf}, {1, 0, 0.9}).probability(0), 0);
 }
 
 TEST_F(Sampler, OneCandidate) {
   const Draw only = draw({-kInf, -3e38F}).value();
   EXPECT_EQ(only.token, 1u);
   EXPECT_EQ(only.kind, DrawKind::kOneCandidate);
-  EXPECT_EQ(only.candidates, 1u);
-  EXPECT_EQ(only.probability, 1);
+  EXPECT_EQ(left({-kInf, -3e38F}).probability(1), 1);
   // Others whose probability is 0 in double precision do not count.
   const Draw alone = draw({0, -2000}).value();
   EXPECT_EQ(alone.token, 0u);
@@ -94,8 +103,7 @@ TEST_F(Sampler, TemperatureZeroTakesTheLargestAndAmongEqualsTheLowestId) {
   const Draw greedy = draw({1, 7, 3, 7}, {0}).value();
   EXPECT_EQ(greedy.token, 1u);
   EXPECT_EQ(greedy.kind, DrawKind::kGreedy);
-  EXPECT_EQ(greedy.probability, 1);
-  EXPECT_EQ(greedy.candidates, 1u);
+  EXPECT_EQ(left({1, 7, 3, 7}, {0}).ids, std::vector<TokenId>{1});
   EXPECT_EQ(draw({7, 7}, {0}, 1, {9, 4})->token, 4u);
   // The other options cannot exclude it.
   EXPECT_EQ(draw({1, 7, 3, 7}, {0, 1, 0.01, 1})->token, 1u);
@@ -137,12 +145,11 @@ TEST_F(Sampler, TopKOnAdversarialRows) {
       if (row[id] > -kInf) order.push_back(id);
     std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return row[a] > row[b]; });
     for (std::uint32_t k = 1; k <= kSize; k = k < 8 ? k + 1 : 2 * k - 3) {
-      const Draw draw = this->draw(row, {1, k}).value();
-      EXPECT_EQ(draw.candidates, std::min<std::size_t>(k, order.size()));
-      Tokens kept;
-      for (const auto& candidate : workspace_.candidates) kept.insert(candidate.id);
-      const auto end = order.begin() + static_cast<std::ptrdiff_t>(draw.candidates);
-      EXPECT_EQ(kept, Tokens(order.begin(), end)) << k;
+      const std::size_t kept = std::min<std::size_t>(k, order.size());
+      EXPECT_EQ(
+          left(row, {1, k}).ids,
+          std::vector<TokenId>(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(kept)))
+          << k;
     }
   }
 }
@@ -227,9 +234,9 @@ TEST_F(Sampler, ListsInAnyOrderAndDenseRowsDrawAlike) {
         for (const TokenId id : ids) logits.push_back(dense[id]);
         const Draw listed = draw(logits, options, attempt, ids).value();
         EXPECT_EQ(listed.token, expected.token);
-        EXPECT_EQ(listed.candidates, expected.candidates);
         EXPECT_EQ(listed.kind, expected.kind);
-        EXPECT_NEAR(listed.probability, expected.probability, 1e-14);
+        const double probability = left(logits, options, ids).probability(listed.token);
+        EXPECT_NEAR(left(dense, options).probability(listed.token), probability, 1e-14);
       }
     }
   }
@@ -248,7 +255,6 @@ TEST_F(Sampler, IsPureWhateverTheWorkspaceHeld) {
     const Draw again = draw(row, {1, 0, 0.9}, 0).value();
     EXPECT_EQ(again.token, first.token);
     EXPECT_EQ(again.kind, first.kind);
-    EXPECT_EQ(again.probability, first.probability);
     SamplerWorkspace fresh;
     EXPECT_EQ(sample({row}, {1, 0, 0.9}, response_, {}, 0, fresh)->token, first.token);
   }
@@ -257,25 +263,106 @@ TEST_F(Sampler, IsPureWhateverTheWorkspaceHeld) {
 }
 
 // Against softmax in extended precision, truncated as documented.
-TEST_F(Sampler, ReportedProbabilityIsTheSoftmax) {
-  std::set<TokenId> tokens;
+TEST_F(Sampler, ProbabilitiesAreTheSoftmax) {
   for (std::uint32_t round = 1; round <= 2000; ++round) {
     std::vector<float> logits(2 + random_.below(100));
     for (float& logit : logits) logit = static_cast<float>(20 * random_.unit() - 10);
     const double temperature = 0.1 + 2 * random_.unit();
     const std::uint32_t top_k = random_.below(2) * (1 + random_.below(20));
-    const Draw draw = this->draw(logits, {temperature, top_k}, round).value();
+    const SamplingOptions options{temperature, top_k};
+    const TokenId token = draw(logits, options, round)->token;
     std::vector<float> sorted = logits;
     std::sort(sorted.rbegin(), sorted.rend());
     if (top_k > 0 && top_k < sorted.size()) sorted.resize(top_k);
-    const long double chosen = logits.at(draw.token);
+    const long double chosen = logits.at(token);
     ASSERT_GE(chosen, sorted.back());
     long double total = 0;
     for (const long double logit : sorted) total += std::exp((logit - chosen) / temperature);
-    EXPECT_NEAR(draw.probability, static_cast<double>(1 / total), 1e-12);
-    tokens.insert(draw.token);
+    EXPECT_NEAR(left(logits, options).probability(token), static_cast<double>(1 / total), 1e-12);
   }
-  EXPECT_GT(tokens.size(), 20u);
+}
+
+// The race over a whole row skips what cannot win; over the same row as a list it skips nothing.
+TEST_F(Sampler, TheRaceOverARowIsTheRaceOverItsList) {
+  std::vector<TokenId> tokens = {7};
+  for (const TokenId token : tokens) response_.commit(token);
+  std::set<TokenId> drawn;
+  for (int round = 0; round < 3000; ++round) {
+    std::vector<float> row(2 + random_.below(round % 10 == 0 ? 5000 : 300));
+    const double spread = std::pow(10.0, 3 * random_.unit() - 1);
+    for (float& logit : row) logit = static_cast<float>(spread * random_.unit());
+    if (round % 3 == 0) row[random_.below(static_cast<std::uint32_t>(row.size()))] = -kInf;
+    if (round % 5 == 0) row[random_.below(static_cast<std::uint32_t>(row.size()))] = kNan;
+    if (round % 7 == 0) std::fill(row.begin(), row.end(), -2.5F);
+    std::vector<TokenId> ids(row.size());
+    std::iota(ids.begin(), ids.end(), 0u);
+    const SamplingOptions options{round % 2 == 0 ? 1 : 0.05 + 3 * random_.unit()};
+    const auto attempt = static_cast<std::uint32_t>(round % 4 == 0 ? 0 : round);
+    const Draw whole = draw(row, options, attempt).value();
+    const Draw listed = draw(row, options, attempt, ids).value();
+    EXPECT_EQ(whole.token, listed.token) << round;
+    EXPECT_EQ(whole.kind, listed.kind);
+    drawn.insert(whole.token);
+  }
+  EXPECT_GT(drawn.size(), 300u);
+}
+
+TEST_F(Sampler, TheRaceOverARowAtItsEdges) {
+  EXPECT_EQ(drawn(std::vector<float>(3, -3e38F)), (Tokens{0, 1, 2}));
+  EXPECT_EQ(drawn({3e38F, -3e38F, 3e38F}), (Tokens{0, 2}));
+  EXPECT_EQ(drawn({0, 0, -1}, {1e-4}), (Tokens{0, 1}));
+  EXPECT_EQ(drawn({0, -1, -2}, {1e7}), (Tokens{0, 1, 2}));
+}
+
+// Top-p and min-p by themselves look at a part of the row first; what they keep is what a list,
+// which is looked at whole, keeps.
+TEST_F(Sampler, ASearchedRowIsCutLikeItsList) {
+  std::vector<TokenId> ids(20'000);
+  std::iota(ids.begin(), ids.end(), 0u);
+  std::set<std::size_t> sizes;
+  for (const double spread : {0.0, 0.5, 4.0, 30.0}) {
+    std::vector<float> row(ids.size());
+    for (float& logit : row) logit = static_cast<float>(spread * random_.unit());
+    row[3] = kNan;
+    row[4] = -kInf;
+    for (const SamplingOptions& options :
+         {SamplingOptions{1, 0, 0.5}, SamplingOptions{1, 0, 0.999},
+          SamplingOptions{0.7, 0, 0.9, 0.1}, SamplingOptions{1, 0, 1, 0.01},
+          SamplingOptions{1, 0, 1, 1}}) {
+      const std::vector<TokenId> expected = left(row, options, ids).ids;
+      EXPECT_EQ(left(row, options).ids, expected) << spread;
+      sizes.insert(expected.size());
+    }
+  }
+  EXPECT_GT(sizes.size(), 8u);
+}
+
+TEST_F(Sampler, RowsInHalfPrecision) {
+  response_.commit(7);
+  for (int round = 0; round < 200; ++round) {
+    std::vector<std::uint16_t> upper(700), half(700);
+    std::vector<float> of_upper(700), of_half(700);
+    for (std::size_t i = 0; i < upper.size(); ++i) {
+      // Numbers between 1 and 16, exactly representable; binary16 has three exponent bits fewer.
+      const std::uint32_t fraction = random_.below(128);
+      const std::uint32_t exponent = random_.below(4);
+      upper[i] = static_cast<std::uint16_t>((127 + exponent) << 7 | fraction);
+      half[i] = static_cast<std::uint16_t>((15 + exponent) << 10 | fraction << 3);
+      of_upper[i] = of_half[i] =
+          static_cast<float>((1 + fraction / 128.0) * static_cast<double>(1u << exponent));
+    }
+    upper[9] = 0xff80;
+    half[9] = 0xfc00;
+    of_upper[9] = -kInf;
+    const auto attempt = static_cast<std::uint32_t>(round);
+    for (const SamplingOptions& options : {SamplingOptions{2}, SamplingOptions{3, 50, 0.95}}) {
+      const TokenId expected = draw(of_upper, options, attempt)->token;
+      EXPECT_EQ(sample(LogitsRow::bf16(upper), options, response_, {}, attempt, workspace_)->token,
+                expected);
+      EXPECT_EQ(sample(LogitsRow::f16(half), options, response_, {}, attempt, workspace_)->token,
+                expected);
+    }
+  }
 }
 
 TEST_F(Sampler, EveryKindOfDrawHasItsName) {

@@ -49,18 +49,11 @@ Detector::Stream Detector::stream(const NativeMark& mark, LayerKind kind,
 Detector::Best Detector::best(const Tape& tape, const Stream& stream) {
   Best out;
   for (const auto& [layer, tags] : stream.layers) {
-    Tally largest = tally(tape, layer, tags[0]);
-    std::uint32_t largest_slot = 0;
-    for (std::uint32_t slot = 1; slot < tags.size(); ++slot) {
-      const Tally other = tally(tape, layer, tags[slot]);
-      if (other.sum > largest.sum) {
-        largest = other;
-        largest_slot = slot;
-      }
-    }
-    out.tally += largest;
+    const std::vector<std::uint64_t> sums = tallies(tape, layer, tags);
+    const auto largest = std::max_element(sums.begin(), sums.end());
+    out.tally += Tally{tape.layer(layer).tokens.size(), *largest};
     out.hypotheses = hypotheses_of(out.hypotheses, tags.size());
-    out.slots.push_back(largest_slot);
+    out.slots.push_back(static_cast<std::uint32_t>(largest - sums.begin()));
   }
   return out;
 }

@@ -36,13 +36,22 @@ struct LayerTape {
 class Tape {
  public:
   // `mark` must outlive the tape.
-  explicit Tape(const NativeMark& mark) : mark_(&mark), layers_(mark.layers().size()) {}
+  explicit Tape(const NativeMark& mark)
+      : mark_(&mark),
+        layers_(mark.layers().size()),
+        excluded_(mark.kernel()),
+        seen_(mark.kernel()),
+        tuples_(mark.kernel()) {}
+
+  // As after construction, but keeps its memory: for one document after the other.
+  void clear() noexcept;
 
   // Material that the author of the text was shown (prompt, retrieved text): no tuple at a context
   // that occurs in it will be taken from responses added later.
   void exclude(TokenSpan tokens);
 
-  // One response. O(tokens); 2 AES blocks a token.
+  // One response, of fewer than 2^32 tokens. O(tokens); between 1 and 2 AES blocks a token by the
+  // default profile.
   void add(TokenSpan response);
 
   const NativeMark& mark() const noexcept { return *mark_; }
@@ -52,16 +61,30 @@ class Tape {
   std::uint64_t tokens() const noexcept { return tokens_; }
 
  private:
+  void add_layer(std::uint8_t index, TokenSpan response);
+  void index_tuples();
+
   const NativeMark* mark_;
   std::vector<LayerTape> layers_;
-  FingerprintSet excluded_{};  // contexts
-  FingerprintSet tuples_{};
+  FingerprintSet excluded_;  // contexts
+  FingerprintSet seen_;      // contexts of the response that is being added
+  // Empty until a second response comes: in one, no tuple repeats without its context.
+  FingerprintSet tuples_;
   Dropped dropped_{};
   std::uint64_t tokens_ = 0;
+  std::uint64_t responses_ = 0;
+  // Reused from response to response.
+  Routes routes_{};
+  std::vector<std::uint32_t> places_{};
+  std::vector<std::uint64_t> fingerprints_{};
+  std::vector<std::uint8_t> fresh_{};
 };
 
 // The tally of one identity's stream in one slot of a layer. O(tuples of the layer).
 Tally tally(const Tape& tape, std::uint8_t layer, const Tag& tag);
+
+// The sums of many tallies, which all have the layer's n: sums[j] for tags[j].
+std::vector<std::uint64_t> tallies(const Tape& tape, std::uint8_t layer, std::span<const Tag> tags);
 
 // The scores behind it: out[i] for the tape's tuple i, units of 2^-20.
 std::vector<std::uint32_t> scores(const Tape& tape, std::uint8_t layer, const Tag& tag);

@@ -10,7 +10,11 @@ namespace {
 
 constexpr std::array kKernels = {
 #if defined(__x86_64__)
+    &countermark_kernel_vaes512,
+    &countermark_kernel_avx512,
     &countermark_kernel_aesni,
+#elif defined(__aarch64__)
+    &countermark_kernel_armv8,
 #endif
     &countermark_kernel_portable,
 };

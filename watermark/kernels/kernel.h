@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The bulk primitives of the marks, once for each instruction set.
+ * The bulk primitives of the marks and of the draw, once for each instruction set. Every kernel
+ * gives the same bits.
  *
  * This header is C on purpose. A kernel file that is compiled with wider instructions includes
- * nothing else of ours and no C++ library header: an inline function compiled there would be
- * shared, by the linker, with code that must run on older machines. */
+ * no C++ library header, and of ours only headers whose functions have internal linkage: an inline
+ * function compiled there would be shared, by the linker, with code that must run on older
+ * machines. */
 #ifndef COUNTERMARK_WATERMARK_KERNELS_KERNEL_H_
 #define COUNTERMARK_WATERMARK_KERNELS_KERNEL_H_
 
 #include <stddef.h>
 #include <stdint.h>
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "Countermark reads tokens and blocks as little-endian words"
+#endif
 
 /* An expanded AES-128 key: round keys 0..10 of FIPS 197, 5.2; round key 0 is the key itself. A
  * kernel that expands on its own may leave the others unset. */
@@ -17,17 +23,87 @@ struct CountermarkAesKey {
   uint8_t round_keys[11][16];
 };
 
+/* One row of logits: `size` numbers of one type, in any alignment of that type. */
+enum CountermarkLogitType {
+  COUNTERMARK_LOGIT_F32 = 0,
+  COUNTERMARK_LOGIT_F16 = 1,  /* IEEE binary16 */
+  COUNTERMARK_LOGIT_BF16 = 2, /* the upper half of an fp32 */
+};
+struct CountermarkLogits {
+  const void* data;
+  size_t size;
+  enum CountermarkLogitType type;
+};
+
+/* Floats of scratch memory that top_candidates needs for a row of that size. */
+static inline size_t countermark_top_scratch(size_t row_size) { return row_size / 4 + 1024; }
+
 struct CountermarkKernel {
   const char* name;
   /* No memory access of encrypt_blocks depends on a secret. */
   int constant_time;
   /* Whether this machine has the instructions. */
   int (*supported)(void);
+
+  /* AES-128. Blocks are 16 bytes and need no alignment. */
   void (*expand_key)(const uint8_t key[16], struct CountermarkAesKey* out);
-  /* out[i] = AES-128(key, in[i]) for `count` blocks of 16 bytes; in and out may be equal but not
-   * overlap otherwise. No alignment is needed. */
+  /* out[i] = AES(key, in[i]) for `count` blocks; in and out may be equal but not overlap
+   * otherwise. */
   void (*encrypt_blocks)(const struct CountermarkAesKey* key, const uint8_t* in, uint8_t* out,
                          size_t count);
+
+  /* The mark (docs/mark.md). */
+  /* out[i] = S_width of the context tokens[ends[i] - width] .. tokens[ends[i] - 1]; `initial` is
+   * IV_width. */
+  void (*context_states)(const struct CountermarkAesKey* key, const uint8_t initial[16],
+                         unsigned width, const uint32_t* tokens, const uint32_t* ends, size_t count,
+                         uint8_t* out);
+  /* Sorts states by their coins, (LE32 of bytes 12 to 15) * remaining >> 32: index i goes to the
+   * column of as many bounds as its coin reaches, in rising order. Column c begins at
+   * places[c * count] and gets sizes[c] entries; there is one more column than bounds, which rise
+   * and are at most 65,536, as is `remaining`. */
+  void (*split)(const uint8_t* states, size_t count, uint32_t remaining, const uint32_t* bounds,
+                size_t bound_count, uint32_t* places, size_t* sizes);
+  /* A set of 64-bit values other than 0 in lines of eight, 0 being an empty place: a value stands
+   * in line (value & mask), or in the next ones when that is full, from left to right. Inserts the
+   * values in turn; fresh[i] = 1 if values[i] was not there, else 0. Returns how many were fresh.
+   * There must be room for all; `lines` is aligned to 64 bytes. */
+  size_t (*insert_all)(uint64_t* lines, uint64_t mask, const uint64_t* values, size_t count,
+                       uint8_t* fresh);
+  /* out[i] = the word of tokens[i] under one state. */
+  void (*words_of_state)(const struct CountermarkAesKey* key, const uint8_t state[16],
+                         const uint8_t tag[12], const uint32_t* tokens, size_t count,
+                         uint32_t* out);
+  /* out[i] = the word of tokens[i] under states[i]. */
+  void (*words)(const struct CountermarkAesKey* key, const uint8_t* states, const uint8_t tag[12],
+                const uint32_t* tokens, size_t count, uint32_t* out);
+  /* sums[j] = the sum over i of the score of tokens[i] under states[i] and tags[12 * j ...]. */
+  void (*tallies)(const struct CountermarkAesKey* key, const uint8_t* states,
+                  const uint32_t* tokens, size_t count, const uint8_t* tags, size_t tag_count,
+                  uint64_t* sums);
+
+  /* The draw (docs/sampler.md). */
+  /* Writes to `keys` every entry that can be among the k largest, and perhaps some others, in any
+   * order: (order of the logit << 32) | ~index, so that larger keys rank before smaller ones, the
+   * lower index first among equal logits. NaN and -inf are left out. Returns how many; `keys` has
+   * room for the whole row. */
+  size_t (*top_candidates)(const struct CountermarkLogits* row, size_t k, float* scratch,
+                           uint64_t* keys);
+  /* out[i] = e^((logits[i] - largest) / temperature), exactly 1 for the largest, 0 where that
+   * underflows. No NaN. */
+  void (*weights)(const float* logits, size_t count, float largest, double temperature,
+                  double* out);
+  /* The sum of the weights of a row, entry i in the i % 8th of eight sums; -inf and NaN weigh
+   * nothing. `largest` is the row's. */
+  double (*row_total)(const struct CountermarkLogits* row, float largest, double temperature);
+  /* The exponential race: out[i] = -ln((words[i] + 1/2) / 2^32) / weights[i]. */
+  void (*arrivals)(const uint32_t* words, const double* weights, size_t count, double* out);
+  /* The winner of the race among all entries of a row, words taken as by words_of_state, without
+   * computing more of them than can win. `leader` is the index of a largest entry, which is
+   * finite. */
+  uint32_t (*race_row)(const struct CountermarkAesKey* key, const uint8_t state[16],
+                       const uint8_t tag[12], const struct CountermarkLogits* row, uint32_t leader,
+                       double temperature);
 };
 
 #ifdef __cplusplus
@@ -36,6 +112,9 @@ extern "C" {
 /* NOLINTBEGIN(readability-identifier-naming): C names, with the project's prefix */
 extern const struct CountermarkKernel countermark_kernel_portable;
 extern const struct CountermarkKernel countermark_kernel_aesni;
+extern const struct CountermarkKernel countermark_kernel_avx512;
+extern const struct CountermarkKernel countermark_kernel_vaes512;
+extern const struct CountermarkKernel countermark_kernel_armv8;
 /* NOLINTEND(readability-identifier-naming) */
 #ifdef __cplusplus
 }

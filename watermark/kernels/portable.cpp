@@ -6,7 +6,7 @@
 #include <cryptopp/aes.h>
 #include <string.h>
 
-#include "watermark/kernels/kernel.h"
+#include "watermark/kernels/generic.h"
 
 namespace {
 
@@ -22,7 +22,29 @@ void encrypt_blocks(const CountermarkAesKey* key, const uint8_t* in, uint8_t* ou
   if (count != 0) aes.AdvancedProcessBlocks(in, nullptr, out, 16 * count, 0);
 }
 
+struct Isa {
+  static constexpr int kBytes = 16;
+  using Cipher = CipherInMemory<Isa>;
+
+  static void encrypt_blocks(const CountermarkAesKey* key, const uint8_t* in, uint8_t* out,
+                             size_t count) {
+    ::encrypt_blocks(key, in, out, count);
+  }
+
+  static unsigned at_least(Lanes<16>::F32 a, Lanes<16>::F32 b) {
+    unsigned out = 0;
+    for (unsigned lane = 0; lane < 4; ++lane) out |= (a[lane] >= b[lane] ? 1u : 0u) << lane;
+    return out;
+  }
+
+  static unsigned equal(Lanes<16>::U64 a, Lanes<16>::U64 b) {
+    return (a[0] == b[0] ? 1u : 0u) | (a[1] == b[1] ? 2u : 0u);
+  }
+
+  static Lanes<16>::F32 larger(Lanes<16>::F32 a, Lanes<16>::F32 b) { return a > b ? a : b; }
+};
+
 }  // namespace
 
-extern "C" const CountermarkKernel countermark_kernel_portable = {"portable", 0, always, expand_key,
-                                                                  encrypt_blocks};
+extern "C" const CountermarkKernel countermark_kernel_portable =
+    Generic<Isa>::kernel("portable", false, always, expand_key);

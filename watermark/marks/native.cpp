@@ -4,37 +4,13 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <numeric>
 
 namespace countermark {
 namespace {
 
 constexpr std::string_view kContextHeader = "cm/1 context";
 constexpr std::string_view kDerivation = "countermark/1";
-
-// LE32(token >> 2) | tag: what distinguishes the blocks of one state.
-Block candidate_block(TokenId token, const Tag& tag) noexcept {
-  Block block;
-  store_le32(block.data(), token >> 2);
-  std::memcpy(block.data() + 4, tag.data(), tag.size());
-  return block;
-}
-
-// Runs `count` candidate blocks through `cipher`, a few at a time, and picks each token's word.
-template <typename StateOf>
-void encrypt_words(const Aes128& cipher, TokenSpan tokens, const Tag& tag, StateOf state_of,
-                   std::span<std::uint32_t> out) noexcept {
-  constexpr std::size_t kBatch = 64;
-  std::array<Block, kBatch> blocks;
-  for (std::size_t begin = 0; begin < tokens.size(); begin += kBatch) {
-    const std::size_t count = std::min(kBatch, tokens.size() - begin);
-    for (std::size_t i = 0; i < count; ++i)
-      blocks[i] = state_of(begin + i) ^ candidate_block(tokens[begin + i], tag);
-    const std::span<Block> batch(blocks.data(), count);
-    cipher.encrypt(batch, batch);
-    for (std::size_t i = 0; i < count; ++i)
-      out[begin + i] = load_le32(blocks[i].data() + std::size_t{4} * (tokens[begin + i] & 3));
-  }
-}
 
 }  // namespace
 
@@ -63,14 +39,10 @@ NativeMark::NativeMark(const EpochKey& key, const Profile& profile, const Kernel
 }
 
 Block NativeMark::context_state(TokenSpan response, unsigned width) const noexcept {
-  const TokenSpan context = response.last(width);
-  Block state = initial_[width];
-  for (std::size_t begin = 0; begin < width; begin += 4) {
-    Block block{};
-    const std::size_t end = std::min<std::size_t>(begin + 4, width);
-    for (std::size_t i = begin; i < end; ++i) store_le32(&block[4 * (i - begin)], context[i]);
-    state = context_.encrypt(state ^ block);
-  }
+  const auto end = static_cast<std::uint32_t>(width);
+  Block state;
+  kernel().context_states(&context_.key(), initial_[width].data(), width,
+                          response.last(width).data(), &end, 1, state.data());
   return state;
 }
 
@@ -92,6 +64,55 @@ std::optional<Route> NativeMark::route(TokenSpan response) const noexcept {
   }
   assert(false && "the shares of a profile sum to kShareTotal");
   return std::nullopt;
+}
+
+void NativeMark::routes(TokenSpan response, Routes& out) const {
+  const auto& layers = profile_.layers();
+  out.layers.assign(layers.size(), {});
+  out.widths_.resize(layers.size());
+  out.columns_.resize(layers.size());
+  out.short_context = 0;
+  // The positions that are still to be routed: of all, later of those that a width passed on.
+  std::span<const std::uint32_t> passed;
+  const Routes::AtWidth* before = nullptr;
+  std::uint32_t remaining = kShareTotal;
+  std::size_t index = 0;  // of the width
+  for (std::size_t begin = 0, end = 0; begin < layers.size(); begin = end, ++index) {
+    Routes::AtWidth& at = out.widths_[index];
+    at.width = layers[begin].width;
+    std::array<std::uint32_t, kMaxLayers> bounds;
+    std::uint32_t shares = 0;
+    for (; end < layers.size() && layers[end].width == at.width; ++end)
+      bounds[end - begin] = shares += layers[end].share;
+
+    const std::size_t candidates = before == nullptr ? response.size() : passed.size();
+    at.positions.clear();
+    if (before == nullptr && response.size() > at.width) {
+      at.positions.resize(response.size() - at.width);
+      std::iota(at.positions.begin(), at.positions.end(), at.width);
+    }
+    for (const std::uint32_t place : passed)
+      if (before->positions[place] >= at.width) at.positions.push_back(before->positions[place]);
+    const std::size_t count = at.positions.size();
+    out.short_context += candidates - count;
+    at.states.resize(count);
+    auto& columns = out.columns_[index];
+    columns.resize((end - begin + 1) * count);
+    std::array<std::size_t, kMaxLayers + 1> sizes{};
+    if (count > 0) {
+      kernel().context_states(&context_.key(), initial_[at.width].data(), at.width, response.data(),
+                              at.positions.data(), count, at.states[0].data());
+      kernel().split(at.states[0].data(), count, remaining, bounds.data(), end - begin,
+                     columns.data(), sizes.data());
+    }
+    const auto column = [&](std::size_t i) {
+      return std::span<const std::uint32_t>(columns).subspan(i * count, sizes[i]);
+    };
+    for (std::size_t i = begin; i < end; ++i) out.layers[i] = {&at, column(i - begin)};
+    passed = column(end - begin);
+    before = &at;
+    remaining -= shares;
+  }
 }
 
 Tag NativeMark::tag(std::uint8_t layer, std::string_view identity, std::uint32_t slot) const {
@@ -118,17 +139,26 @@ std::uint32_t NativeMark::slot(std::uint8_t layer, std::string_view nonce) const
 void NativeMark::words(const Route& route, const Tag& tag, TokenSpan tokens,
                        std::span<std::uint32_t> out) const noexcept {
   assert(out.size() == tokens.size());
-  encrypt_words(
-      candidate_[route.layer], tokens, tag,
-      [&route](std::size_t) -> const Block& { return route.state; }, out);
+  kernel().words_of_state(&candidate_[route.layer].key(), route.state.data(), tag.data(),
+                          tokens.data(), tokens.size(), out.data());
 }
 
 void NativeMark::words(std::uint8_t layer, std::span<const Block> states, TokenSpan tokens,
                        const Tag& tag, std::span<std::uint32_t> out) const noexcept {
   assert(states.size() == tokens.size() && out.size() == tokens.size());
-  encrypt_words(
-      candidate_[layer], tokens, tag, [states](std::size_t i) -> const Block& { return states[i]; },
-      out);
+  if (states.empty()) return;
+  kernel().words(&candidate_[layer].key(), states[0].data(), tag.data(), tokens.data(),
+                 tokens.size(), out.data());
+}
+
+void NativeMark::tallies(std::uint8_t layer, std::span<const Block> states, TokenSpan tokens,
+                         std::span<const Tag> tags, std::span<std::uint64_t> sums) const noexcept {
+  assert(states.size() == tokens.size() && sums.size() == tags.size());
+  static_assert(sizeof(Tag) == 12 && sizeof(Block) == 16, "arrays of them are arrays of bytes");
+  if (tags.empty()) return;
+  const std::uint8_t* first_state = states.empty() ? nullptr : states[0].data();
+  kernel().tallies(&candidate_[layer].key(), first_state, tokens.data(), tokens.size(),
+                   tags[0].data(), tags.size(), sums.data());
 }
 
 }  // namespace countermark

@@ -29,20 +29,46 @@ namespace countermark {
 // the stream key, so that no collision can be searched for.
 using Tag = std::array<std::uint8_t, 12>;
 
+// 64 bits that tell (width, context) pairs apart in a history. A collision makes one draw unmarked
+// and has no other effect.
+inline std::uint64_t context_fingerprint(const Block& state, unsigned width) noexcept {
+  return load_le64(state.data()) + width;
+}
+
 // Where a position's randomness comes from, a function of the tokens before it alone.
 struct Route {
   std::uint8_t layer = 0;
   unsigned width = 0;
   Block state{};  // S_h: the keyed MAC of the context
 
-  // 64 bits that tell (width, context) pairs apart in a history. A collision makes one draw
-  // unmarked and has no other effect.
-  std::uint64_t fingerprint() const noexcept {
-    return (std::uint64_t{load_le32(state.data() + 4)} << 32 | load_le32(state.data())) + width;
-  }
+  std::uint64_t fingerprint() const noexcept { return context_fingerprint(state, width); }
 };
 
-// Immutable; may be used by many threads at once. No member function allocates, except tag().
+// The routes of all positions of a response, and the memory to find them in; may be used again.
+struct Routes {
+  // What was computed at one width: the positions that came so far, and their states.
+  struct AtWidth {
+    unsigned width = 0;
+    std::vector<std::uint32_t> positions{};
+    std::vector<Block> states{};
+  };
+  // The positions of one layer: indices into what its width has, rising.
+  struct OfLayer {
+    const AtWidth* at = nullptr;
+    std::span<const std::uint32_t> places{};
+  };
+
+  std::vector<OfLayer> layers{};  // of the profile
+  std::size_t short_context = 0;  // positions with fewer tokens before them than needed
+
+ private:
+  friend class NativeMark;
+  std::vector<AtWidth> widths_{};
+  std::vector<std::vector<std::uint32_t>> columns_{};  // of each width
+};
+
+// Immutable; may be used by many threads at once. No member function allocates, except tag(),
+// slot() and, to make room, routes().
 class NativeMark {
  public:
   static constexpr std::string_view kId = Profile::kScheme;
@@ -55,6 +81,10 @@ class NativeMark {
   // The route of the token that follows `response`, the tokens of this response so far (only the
   // last 16 matter). Nothing when they are fewer than the width that decides.
   std::optional<Route> route(TokenSpan response) const noexcept;
+
+  // The routes of all tokens of a response at once, as route() gives them one by one. O(tokens):
+  // one AES block for a width of up to four tokens that is looked at.
+  void routes(TokenSpan response, Routes& out) const;
 
   // The tag of an identity in a layer's slot. The identity of the shared layer is "".
   Tag tag(std::uint8_t layer, std::string_view identity, std::uint32_t slot) const;
@@ -70,6 +100,11 @@ class NativeMark {
   void words(std::uint8_t layer, std::span<const Block> states, TokenSpan tokens, const Tag& tag,
              std::span<std::uint32_t> out) const noexcept;
 
+  // Sums of scores, units of 2^-20, of one layer's tuples (states[i], tokens[i]) under many tags:
+  // sums[j] for tags[j]. O(tuples x tags), one AES block each.
+  void tallies(std::uint8_t layer, std::span<const Block> states, TokenSpan tokens,
+               std::span<const Tag> tags, std::span<std::uint64_t> sums) const noexcept;
+
   // Law of the score of one tuple when the text is independent of the key.
   static constexpr NullModel null_model() noexcept { return {NullLaw::kExponentialBound}; }
 
@@ -77,6 +112,8 @@ class NativeMark {
   const std::vector<Layer>& layers() const noexcept { return profile_.layers(); }
   const std::string& key_id() const noexcept { return key_id_; }
   const Kernel& kernel() const noexcept { return context_.kernel(); }
+  // Under which a layer's candidates get their words.
+  const Aes128& candidate_cipher(std::uint8_t layer) const noexcept { return candidate_[layer]; }
 
  private:
   NativeMark(const EpochKey& key, const Profile& profile, const Kernel& kernel);

@@ -5,6 +5,7 @@
 #include <array>
 #include <cassert>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 #include "watermark/kernels/dispatch.h"
@@ -23,6 +24,12 @@ inline Block operator^(const Block& a, const Block& b) noexcept {
 inline std::uint32_t load_le32(const std::uint8_t* from) noexcept {
   return std::uint32_t{from[0]} | std::uint32_t{from[1]} << 8 | std::uint32_t{from[2]} << 16 |
          std::uint32_t{from[3]} << 24;
+}
+
+inline std::uint64_t load_le64(const std::uint8_t* from) noexcept {
+  std::uint64_t out = 0;
+  std::memcpy(&out, from, sizeof out);  // kernel.h has made sure of the order of bytes
+  return out;
 }
 
 inline void store_le32(std::uint8_t* to, std::uint32_t value) noexcept {
@@ -52,6 +59,8 @@ class Aes128 {
   }
 
   const Kernel& kernel() const noexcept { return *kernel_; }
+  // For the kernel's primitives.
+  const CountermarkAesKey& key() const noexcept { return key_; }
 
  private:
   CountermarkAesKey key_{};

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// AVX-512 with VAES: Ice Lake, Zen 4 and later.
+#include "watermark/kernels/avx512.h"
+
+namespace {
+
+int supported() {
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("aes") != 0 && __builtin_cpu_supports("vaes") != 0 &&
+         __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
+         __builtin_cpu_supports("avx512cd") != 0 && __builtin_cpu_supports("avx512dq") != 0;
+}
+
+class Cipher {
+ public:
+  explicit Cipher(const CountermarkAesKey* key) {
+    for (int i = 0; i < 11; ++i)
+      round_keys_[i] = _mm512_broadcast_i32x4(load_block(key->round_keys[i]));
+  }
+
+  void encrypt(__m512i blocks[4]) const {
+    for (size_t i = 0; i < 4; ++i) blocks[i] = _mm512_xor_si512(blocks[i], round_keys_[0]);
+    for (int round = 1; round < 10; ++round)
+      for (size_t i = 0; i < 4; ++i)
+        blocks[i] = _mm512_aesenc_epi128(blocks[i], round_keys_[round]);
+    for (size_t i = 0; i < 4; ++i) blocks[i] = _mm512_aesenclast_epi128(blocks[i], round_keys_[10]);
+  }
+
+  // As Isa::Cipher::row_words in generic.h.
+  void row_words(const uint32_t base[4], uint32_t first, uint32_t out[64]) const {
+    const __m512i start = _mm512_broadcast_i32x4(load_block(base));
+    __m512i blocks[4];
+    for (uint32_t g = 0; g < 4; ++g) {
+      const __m512i block = _mm512_set_epi32(0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0);
+      const __m512i index = _mm512_maskz_add_epi32(0x1111, block, set_512(first + 4 * g));
+      blocks[g] = _mm512_xor_si512(start, index);
+    }
+    encrypt(blocks);
+    for (uint32_t g = 0; g < 4; ++g) store_512(out + 16 * g, blocks[g]);
+  }
+
+  static void encrypt_blocks(const CountermarkAesKey* key, const uint8_t* in, uint8_t* out,
+                             size_t count) {
+    const Cipher cipher(key);
+    size_t done = 0;
+    for (; done + 16 <= count; done += 16) {
+      __m512i blocks[4];
+      for (size_t i = 0; i < 4; ++i) blocks[i] = load_512(in + 16 * done + 64 * i);
+      cipher.encrypt(blocks);
+      for (size_t i = 0; i < 4; ++i) store_512(out + 16 * done + 64 * i, blocks[i]);
+    }
+    if (done < count) aesni_encrypt_blocks(key, in + 16 * done, out + 16 * done, count - done);
+  }
+
+ private:
+  __m512i round_keys_[11];
+};
+
+}  // namespace
+
+extern "C" const CountermarkKernel countermark_kernel_vaes512 =
+    Avx512<Cipher>::kernel("vaes512", supported);
