@@ -4,6 +4,12 @@
 // speculation_test.cpp.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <optional>
+#include <vector>
+
 #include "tests/support/laws.h"
 #include "tests/support/toy_engine.h"
 
@@ -68,8 +74,11 @@ Decoder by_ratio_test(std::uint32_t residual_attempt) {
   return [residual_attempt](Response& response, SplitMix64& engine) {
     while (response.tokens().size() < kEnd) {
       std::vector<TokenId> draft, text;
-      for (std::uint32_t left = 1 + engine.below(3); left > 0; --left)
-        draft.push_back(kDrafter.draw(response, draft).token);
+      for (std::uint32_t left = 1 + engine.below(3); left > 0; --left) {
+        const Draw draw = kDrafter.draw(response, draft);
+        EXPECT_TRUE(draw.kind == DrawKind::kMarked || draw.kind == DrawKind::kRepeated);
+        draft.push_back(draw.token);
+      }
       bool stands = true;
       for (std::size_t i = 0; i < draft.size() && stands; ++i) {
         RatioTest test{kTarget.probabilities(response.tokens(), text),

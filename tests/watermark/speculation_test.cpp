@@ -3,7 +3,10 @@
 // text and the state are those of plain decoding. Their laws: speculation_laws_test.cpp.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
+#include <optional>
+#include <vector>
 
 #include "tests/support/toy_engine.h"
 
