@@ -21,7 +21,7 @@ struct BatchRow {
   static constexpr std::uint32_t kNoParent = std::numeric_limits<std::uint32_t>::max();
 
   LogitsRow logits{};
-  SamplingOptions options{};  // checked
+  SamplingOptions options{};  // that have passed check_sampling_options
   const Response* response = nullptr;
   std::uint32_t attempt = 0;
   std::uint32_t parent = kNoParent;  // index of an earlier row of the same response
@@ -39,9 +39,10 @@ struct BatchWorkspace {
   std::vector<std::uint32_t> depths{};  // by row: the length of its path
 };
 
-// Draws out[i] for rows[i], spans of one length; as `sample` does, and like it nothing is
-// remembered. An error concerns its own row, and kInvalidArgument (no response, or a parent that is
-// not an earlier row of the same response) also the rows below it, which then have no path.
+// Draws out[i] for rows[i], spans of one length, as `sample` does; like it, nothing is remembered.
+// A row without a response, or whose parent is not an earlier row of the same response, is
+// kInvalidArgument, and so are the rows below it, which have no place. Any other error is that of
+// `sample` and concerns its row alone.
 //
 // O(path) a row besides `sample`.
 void sample_batch(std::span<const BatchRow> rows, BatchWorkspace& workspace,

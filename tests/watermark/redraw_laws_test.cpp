@@ -99,7 +99,7 @@ TEST(RedrawLaws, AGrammarThenTopK) {
 // With the noise of attempt 0 the ids that lost against the forbidden one would be at a
 // disadvantage against those that top-k lets in only now.
 TEST(RedrawLaws, AGrammarsRedrawWithTheSameNoiseIsFoundOut) {
-  expect_other_law(grammar_text_law(), 40'000, 1, grammar_texts(0));
+  expect_other_law(grammar_text_law(), 10'000, 1, grammar_texts(0));
 }
 
 // A validator that looks at the first two tokens, and does not want them alike. The engine then
