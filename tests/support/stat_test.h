@@ -30,6 +30,12 @@ struct StatTest {
         boost::math::chi_squared_distribution<double>(static_cast<double>(freedom)), each()));
   }
 
+  // Lower limit of one: below it the counts are more even than chance leaves them.
+  double least_chi_square(std::size_t freedom) const {
+    return quantile(boost::math::chi_squared_distribution<double>(static_cast<double>(freedom)),
+                    each());
+  }
+
   // One-sided limits of the successes among n. Boost rounds quantiles outwards.
   double most(std::uint64_t n, double p) const {
     return quantile(

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Freedom from distortion: over random keys, texts follow the law of the model's distribution,
-// token by token and jointly, however they were drawn. Laws of the null: null_laws_test.cpp.
+// token by token and jointly. Texts that are not drawn one token after the other:
+// speculation_laws_test.cpp, redraw_laws_test.cpp; laws of the null: null_laws_test.cpp.
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <functional>
 #include <vector>
 
-#include "tests/support/random.h"
-#include "tests/support/stat_test.h"
-#include "tests/support/toy_engine.h"
+#include "tests/support/laws.h"
 #include "watermark/sampler.h"
 
 namespace countermark::tests {
@@ -18,69 +16,10 @@ namespace {
 // A distribution that does not depend on the context, so that joint laws are products.
 const std::vector<double> kThree = {0.5, 0.3, 0.2};
 
-std::vector<float> logits_of(const std::vector<double>& probabilities) {
-  std::vector<float> out;
-  for (const double p : probabilities) out.push_back(static_cast<float>(std::log(p)));
-  return out;
-}
-
-// Draws from `probabilities` of the ids 0, 1, … .
-struct Engine {
-  explicit Engine(const std::vector<double>& probabilities) : logits(logits_of(probabilities)) {}
-
-  Draw draw(const Response& response, std::uint32_t attempt = 0) {
-    return sample({logits}, {}, response, {}, attempt, workspace).value();
-  }
-
-  std::vector<float> logits;
-  SamplerWorkspace workspace{};
-};
-
-// The probabilities of all sequences of `length` independent tokens, in the order of `index`.
-std::vector<double> product_law(const std::vector<double>& token, std::size_t length) {
-  std::vector<double> out = {1};
-  for (std::size_t i = 0; i < length; ++i) {
-    std::vector<double> longer;
-    for (const double head : out)
-      for (const double tail : token) longer.push_back(head * tail);
-    out = std::move(longer);
-  }
-  return out;
-}
-
-std::size_t index(TokenSpan sequence, std::size_t vocab_size) {
-  std::size_t out = 0;
-  for (const TokenId token : sequence) out = out * vocab_size + token;
-  return out;
-}
-
-// Runs `write`, which returns a sequence of `length` tokens, under `trials` random keys and plain
-// keys, and tests the joint law of the sequence. Every cell is expected 30 times at least, where
-// the chi-square law of the statistic is close enough for tolerances of 1e-6.
-using Writer = std::function<std::vector<TokenId>(SplitMix64&, Engine&)>;
-void expect_joint_law(const std::vector<double>& token, std::size_t length, int trials,
-                      std::uint64_t seed, const Writer& write) {
-  const StatTest test{1e-6, 1};
-  const std::vector<double> cells = product_law(token, length);
-  std::vector<std::uint64_t> counts(cells.size());
-  SplitMix64 random(seed);
-  Engine engine(token);
-  for (int trial = 0; trial < trials; ++trial) {
-    const std::vector<TokenId> sequence = write(random, engine);
-    ASSERT_EQ(sequence.size(), length);
-    ++counts[index(sequence, token.size())];
-  }
-  EXPECT_LE(pearson(counts, cells), test.chi_square(cells.size() - 1));
-}
-
-std::vector<TokenId> text_after(const Response& response, std::size_t prefix) {
-  return {response.tokens().begin() + static_cast<std::ptrdiff_t>(prefix), response.tokens().end()};
-}
-
 // Five tokens under a width of 1 with three ids: at most three draws are marked, the others stand
 // at repeated contexts.
-Writer five_tokens(std::size_t max_contexts, LayerKind kind) {
-  return [max_contexts, profile = one_layer(1, kind)](SplitMix64& random, Engine& engine) {
+Writer five_tokens(Engine& engine, std::size_t max_contexts) {
+  return [&engine, max_contexts, profile = one_layer(1)](SplitMix64& random) {
     const NativeMark mark = make_mark(random.epoch_key(), profile);
     Response response(mark, {}, "nonce", random.secret<16>(), 6, max_contexts);
     response.commit(1);
@@ -92,7 +31,8 @@ Writer five_tokens(std::size_t max_contexts, LayerKind kind) {
 TEST(Laws, OneTokenMarked) {
   const std::vector<double> skewed = {0.4, 0.25, 0.2, 0.1, 0.04, 0.009, 0.001};
   const Profile profile = one_layer(1);
-  expect_joint_law(skewed, 1, 100'000, 1, [&](SplitMix64& random, Engine& engine) {
+  Engine engine(skewed);
+  expect_law({skewed, 1}, 100'000, 1, [&](SplitMix64& random) {
     const NativeMark mark = make_mark(random.epoch_key(), profile);
     Response response(mark, {}, "nonce", Secret<16>(), 2);
     response.commit(9);
@@ -103,21 +43,23 @@ TEST(Laws, OneTokenMarked) {
 }
 
 TEST(Laws, OneTokenMarkedOfManyEqualOnes) {
+  const std::vector<double> equal(100, 0.01);
+  Engine engine(equal);
   const Profile profile = one_layer(1);
-  expect_joint_law(std::vector<double>(100, 0.01), 1, 50'000, 2,
-                   [&](SplitMix64& random, Engine& engine) {
-                     const NativeMark mark = make_mark(random.epoch_key(), profile);
-                     Response response(mark, {}, "nonce", Secret<16>(), 2);
-                     response.commit(9);
-                     return std::vector<TokenId>{engine.draw(response).token};
-                   });
+  expect_law({equal, 1}, 50'000, 2, [&](SplitMix64& random) {
+    const NativeMark mark = make_mark(random.epoch_key(), profile);
+    Response response(mark, {}, "nonce", Secret<16>(), 2);
+    response.commit(9);
+    return std::vector<TokenId>{engine.draw(response).token};
+  });
 }
 
 // Over the plain key alone, at several positions of one response.
 TEST(Laws, PlainTokensOverThePlainKey) {
   const NativeMark mark = make_mark(SplitMix64(3).epoch_key(), one_layer(1, LayerKind::kAccount));
+  Engine engine(kThree);
   for (const bool is_redraw : {false, true}) {
-    expect_joint_law(kThree, 5, 100'000, 4, [&](SplitMix64& random, Engine& engine) {
+    expect_law({kThree, 5}, 100'000, 4, [&](SplitMix64& random) {
       Response response(mark, {}, "nonce", random.secret<16>(), 5);
       while (response.tokens().size() < 5) {
         const Draw draw = engine.draw(response, is_redraw ? 1 : 0);
@@ -131,19 +73,23 @@ TEST(Laws, PlainTokensOverThePlainKey) {
 }
 
 TEST(Laws, TextsWithRepeatedContexts) {
-  expect_joint_law(kThree, 5, 100'000, 5, five_tokens(6, LayerKind::kShared));
+  Engine engine(kThree);
+  expect_law({kThree, 5}, 100'000, 5, five_tokens(engine, 6));
 }
 
 TEST(Laws, TextsWithAHistoryThatFillsUp) {
-  expect_joint_law(kThree, 5, 100'000, 6, five_tokens(1, LayerKind::kShared));
-  expect_joint_law(kThree, 5, 100'000, 7, five_tokens(2, LayerKind::kShared));
+  Engine engine(kThree);
+  expect_law({kThree, 5}, 100'000, 6, five_tokens(engine, 1));
+  expect_law({kThree, 5}, 100'000, 7, five_tokens(engine, 2));
 }
 
 // One text under the defaults' widths, long enough that the layers alternate.
 TEST(Laws, TheEndOfALongerText) {
   const Identity identity{"cohort", "account"};
   const Profile profile = Profile::defaults();
-  expect_joint_law({0.6, 0.4}, 8, 60'000, 8, [&](SplitMix64& random, Engine& engine) {
+  const std::vector<double> coin = {0.6, 0.4};
+  Engine engine(coin);
+  expect_law({coin, 8}, 60'000, 8, [&](SplitMix64& random) {
     const NativeMark mark = make_mark(random.epoch_key(), profile);
     Response response(mark, identity, "nonce", random.secret<16>(), 14);
     while (response.tokens().size() < 14) response.commit(engine.draw(response).token);
@@ -151,39 +97,12 @@ TEST(Laws, TheEndOfALongerText) {
   });
 }
 
-TEST(Laws, SpeculationDoesNotDistort) {
-  const Profile profile = one_layer(1);
-  expect_joint_law(std::vector<double>(3, 1 / 3.0), 4, 30'000, 9, [&](SplitMix64& random, Engine&) {
-    const NativeMark mark = make_mark(random.epoch_key(), profile);
-    Response response(mark, {}, "nonce", random.secret<16>(), 5);
-    response.commit(1);
-    decode_speculatively(ToyModel{3, 0}, response, 5, random);
-    return text_after(response, 1);
-  });
-}
-
-// Re-draws of one position, which is marked at first, and of the next one are independent.
-TEST(Laws, RedrawsAreIndependent) {
-  const Profile profile = one_layer(1);
-  expect_joint_law(kThree, 5, 100'000, 10, [&](SplitMix64& random, Engine& engine) {
-    const NativeMark mark = make_mark(random.epoch_key(), profile);
-    Response response(mark, {}, "nonce", random.secret<16>(), 5);
-    response.commit(1);
-    std::vector<TokenId> out;
-    for (const std::uint32_t attempt : {0u, 1u, 2u})
-      out.push_back(engine.draw(response, attempt).token);
-    response.commit(out[0]);
-    for (const std::uint32_t attempt : {1u, 0x10000u})
-      out.push_back(engine.draw(response, attempt).token);
-    return out;
-  });
-}
-
 // Three accounts, and two slots of one of them: the first token of each, drawn at the same context,
 // is independent of the others. (The slots of two nonces are the same in 1 of 65,536 trials.)
 TEST(Laws, StreamsAreIndependent) {
   const Profile profile = one_layer(1, LayerKind::kAccount, 65'536);
-  expect_joint_law(kThree, 4, 60'000, 11, [&](SplitMix64& random, Engine& engine) {
+  Engine engine(kThree);
+  expect_law({kThree, 4}, 60'000, 11, [&](SplitMix64& random) {
     const NativeMark mark = make_mark(random.epoch_key(), profile);
     std::vector<TokenId> out;
     for (const auto& [account, nonce] :
@@ -196,6 +115,70 @@ TEST(Laws, StreamsAreIndependent) {
     }
     return out;
   });
+}
+
+// A second channel starts its contexts anew, and many of them are repeated ones.
+TEST(Laws, TextsInTwoChannels) {
+  Engine engine(kThree);
+  const Profile profile = one_layer(1);
+  expect_law({kThree, 5}, 100'000, 13, [&](SplitMix64& random) {
+    const NativeMark mark = make_mark(random.epoch_key(), profile);
+    Response response(mark, {}, "nonce", random.secret<16>(), 5);
+    while (response.tokens().size() < 5) {
+      if (response.tokens().size() == 2) response.start_channel();
+      response.commit(engine.draw(response).token);
+    }
+    return text_after(response, 0);
+  });
+}
+
+// A decoder that forgets which contexts it has used repeats its choices.
+TEST(Laws, AHistoryThatForgetsIsFoundOut) {
+  Engine engine(kThree);
+  const Profile profile = one_layer(1);
+  expect_other_law({kThree, 3}, 5'000, 14, [&](SplitMix64& random) {
+    const NativeMark mark = make_mark(random.epoch_key(), profile);
+    const Secret<16> plain_key = random.secret<16>();
+    std::vector<TokenId> text = {1};
+    while (text.size() < 4) {
+      Response response(mark, {}, "nonce", plain_key, 1);
+      response.commit(text.back());
+      text.push_back(engine.draw(response).token);
+    }
+    return std::vector<TokenId>(text.begin() + 1, text.end());
+  });
+}
+
+// Two of n alternatives for one account: new contexts are marked, in slots of their own, and
+// repeated ones are drawn with the plain key. (In a layer of one slot both copies would choose
+// alike.)
+Writer two_copies(Engine& engine, bool share_plain_key) {
+  return [&engine, share_plain_key,
+          profile = one_layer(1, LayerKind::kAccount, 65'536)](SplitMix64& random) {
+    const NativeMark mark = make_mark(random.epoch_key(), profile);
+    const Secret<16> plain_key = random.secret<16>();
+    std::vector<TokenId> out;
+    for (const char* nonce : {"1", "2"}) {
+      Response response(mark, {"", "account"}, nonce,
+                        share_plain_key ? plain_key : random.secret<16>(), 4);
+      response.commit(0);
+      while (response.tokens().size() < 4) response.commit(engine.draw(response).token);
+      for (const TokenId token : response.tokens().last(3)) out.push_back(token);
+    }
+    return out;
+  };
+}
+
+TEST(Laws, CopiesAreIndependent) {
+  const std::vector<double> coin = {0.6, 0.4};
+  Engine engine(coin);
+  expect_law({coin, 6}, 40'000, 15, two_copies(engine, false));
+}
+
+TEST(Laws, CopiesThatShareAPlainKeyAreFoundOut) {
+  const std::vector<double> coin = {0.6, 0.4};
+  Engine engine(coin);
+  expect_other_law({coin, 6}, 10'000, 15, two_copies(engine, true));
 }
 
 // The drawn token's word is the largest of k uniform ones, so its exponential is the largest of

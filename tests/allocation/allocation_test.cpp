@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// An engine's step allocates nothing once its memory is reserved. In a program of its own, since
+// it counts every allocation.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+#include <vector>
+
+#include "tests/support/random.h"
+#include "watermark/batch.h"
+#include "watermark/sampler.h"
+
+namespace {
+std::atomic<std::size_t> allocations{0};
+}  // namespace
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"  // they are a pair of their own
+#endif
+
+void* operator new(std::size_t size) {
+  ++allocations;
+  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace countermark::tests {
+namespace {
+
+// The rows of a model-like vocabulary, in every type.
+struct Rows {
+  explicit Rows(std::size_t size) : f32(size), half(size) {
+    SplitMix64 random(1);
+    for (std::size_t i = 0; i < size; ++i) {
+      f32[i] = static_cast<float>(20 * random.unit());
+      half[i] = static_cast<std::uint16_t>(0x3c00 + random.below(0x800));
+    }
+  }
+  std::vector<float> f32;
+  std::vector<std::uint16_t> half;
+};
+
+const SamplingOptions kOptions[] = {
+    {}, {0}, {0.7, 50, 0.95, 0}, {1, 0, 0.9, 0}, {1, 0, 1, 0.05}, {1e-5}, {1, 5'000, 1, 0}};
+
+TEST(Allocation, CountsAtAll) {
+  const std::size_t before = allocations;
+  const std::vector<int> memory(10);
+  EXPECT_GT(allocations, before);
+}
+
+TEST(Allocation, NoStepAllocates) {
+  constexpr std::size_t kVocabulary = 40'000;
+  const Rows rows(kVocabulary);
+  SplitMix64 random(2);
+  for (const Kernel* kernel : all_kernels()) {
+    if (kernel->supported() == 0) continue;
+    const NativeMark mark = make_mark(random.epoch_key(), Profile::defaults(), kernel);
+    Response response(mark, {"cohort", "account"}, "nonce", random.secret<16>(), 300);
+    SamplerWorkspace workspace;
+    const std::vector<TokenId> path = {5, 6, 7};
+    workspace.reserve(kVocabulary, path.size());
+    const std::size_t before = allocations;
+    for (int step = 0; step < 28; ++step) {
+      const SamplingOptions& options = kOptions[step % 7];
+      for (const LogitsRow& row :
+           {LogitsRow(rows.f32), LogitsRow::f16(rows.half), LogitsRow::bf16(rows.half)}) {
+        ASSERT_TRUE(sample(row, options, response, {}, 0, workspace).has_value());
+        ASSERT_TRUE(sample(row, options, response, path, 1, workspace).has_value());
+      }
+      const std::size_t point = response.mark_point();
+      response.commit(static_cast<TokenId>(step));
+      if (step % 5 == 0) response.rewind(point);
+    }
+    EXPECT_EQ(allocations - before, 0u) << kernel->name;
+  }
+}
+
+TEST(Allocation, NoBatchAllocates) {
+  constexpr std::size_t kVocabulary = 1'000;
+  const Rows vocabulary(kVocabulary);
+  SplitMix64 random(3);
+  const NativeMark mark = make_mark(random.epoch_key(), Profile::defaults());
+  Response response(mark, {"cohort", "account"}, "nonce", random.secret<16>(), 300);
+  std::vector<BatchRow> rows;
+  for (std::uint32_t i = 0; i < 12; ++i)
+    rows.push_back({LogitsRow(vocabulary.f32),
+                    {0.7, 50, 0.95, 0},
+                    &response,
+                    0,
+                    i == 0 ? BatchRow::kNoParent : (i - 1) / 2,
+                    i});
+  std::vector<Result<Draw>> draws(rows.size());
+  BatchWorkspace workspace;
+  workspace.reserve(rows.size(), kVocabulary, rows.size());
+  const std::size_t before = allocations;
+  for (int step = 0; step < 20; ++step) {
+    sample_batch(rows, workspace, draws);
+    ASSERT_TRUE(draws.back().has_value());
+    response.commit(draws[0]->token);
+  }
+  EXPECT_EQ(allocations - before, 0u);
+}
+
+}  // namespace
+}  // namespace countermark::tests
