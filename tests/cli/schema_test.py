@@ -134,10 +134,6 @@ class SchemaTest(unittest.TestCase):
             printed = values(text)
             for value in golden:
                 jsonschema.validate(value, schema_of(value))
-            if name == "generate":  # its text hangs on the last bits of the model's arithmetic
-                for value in golden + printed:
-                    for field in ("text", "ids", "marked", "finish"):
-                        del value[field]
             for value in golden + printed:
                 for field in MACHINE_FIELDS:
                     value.pop(field, None)

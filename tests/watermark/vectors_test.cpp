@@ -67,7 +67,10 @@ void expect_keys(const EpochKey& key, const json& expected) {
 }
 
 TEST(Vectors, Keys) {
-  for (const json& expected : load_at_least("keys", 12).at("cases")) {
+  const json file = load_at_least("keys", 12);
+  std::size_t cases = 0;
+  for (const json& expected : file.at("cases")) {
+    ++cases;
     const EpochKey key = key_of(expected);
     const auto model = expected.at("model").get<std::string>();
     const auto epoch = expected.at("epoch").get<std::string>();
@@ -79,6 +82,7 @@ TEST(Vectors, Keys) {
     expect_keys(direct, expected);
     EXPECT_EQ(direct.to_text(), key.to_text());
   }
+  EXPECT_GE(cases, 12u);
 }
 
 TEST(Vectors, Context) {
@@ -105,14 +109,17 @@ TEST(Vectors, Route) {
   const json file = load_at_least("route", 309);
   for (const Kernel* kernel : supported_kernels()) {
     std::size_t coins = 0;
+    std::size_t cases = 0;
     for (const auto& [name, table] : file.at("profiles").items()) {
       const NativeMark mark = mark_of(key_of(file), profile_of(table), kernel);
       for (const json& expected : file.at("cases")) {
         if (expected.at("profile") != name) continue;
+        ++cases;
         SCOPED_TRACE(expected.dump());
         const std::vector<TokenId> tokens = expected.at("tokens");
         const auto route = mark.route(tokens);
         ASSERT_EQ(route.has_value(), !expected.at("layer").is_null());
+        ASSERT_EQ(route.has_value(), !expected.at("S").is_null());
         if (route) {
           EXPECT_EQ(route->layer, expected.at("layer").get<int>());
           EXPECT_EQ(route->width, mark.layers()[route->layer].width);
@@ -132,6 +139,7 @@ TEST(Vectors, Route) {
         }
       }
     }
+    EXPECT_EQ(cases, file.at("cases").size());
     EXPECT_GE(coins, 309u);
   }
 }
@@ -192,8 +200,13 @@ TEST(Vectors, Word) {
 }
 
 TEST(Vectors, Score) {
-  for (const json& expected : load_at_least("score", 499).at("cases"))
+  const json file = load_at_least("score", 499);
+  std::size_t cases = 0;
+  for (const json& expected : file.at("cases")) {
     EXPECT_EQ(exponential_score(expected.at("word")), expected.at("score")) << expected;
+    ++cases;
+  }
+  EXPECT_GE(cases, 499u);
 }
 
 TEST(Vectors, Document) {
