@@ -49,10 +49,8 @@ Evidence weigh(const Tally& tally, std::uint64_t hypotheses, double context_bloc
   evidence.hypotheses = hypotheses;
   const PValue tail = stats::gamma_tail(tally.n, tally.sum);
   evidence.p = tail.times(hypotheses);
-  const double n = static_cast<double>(std::max<std::uint64_t>(tally.n, 1));
   // Correctly rounded operations: nudged up, so that it stays a bound.
-  const double squares = context_blocks * context_blocks + n * n;
-  const double prf_term = std::min(1.0, squares * 0x1p-128 * (1 + 0x1p-50));
+  const double prf_term = std::min(1.0, context_blocks * context_blocks * 0x1p-127 * (1 + 0x1p-50));
   const PValue eps = PValue::from_double(prf_term);
   evidence.floor = std::max(PValue::from_power_of_two(64), eps.times(hypotheses));
   evidence.asserted = std::max(evidence.floor, tail.plus(eps).times(hypotheses));

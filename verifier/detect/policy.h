@@ -33,14 +33,14 @@ const char* verdict_name(Verdict verdict) noexcept;
 //
 // Null law: `p` is the tail of Gamma(n, 1) at the statistic, times `hypotheses`: a proven upper
 // bound when the PRF is an ideal random function that is independent of the text. Over the real
-// key the statement is P <= hypotheses (tail + eps), eps = (A^2 + n^2) / 2^128, where A bounds
-// the blocks that the context key encrypted (docs/mark.md, "What may be said of a real key"), and
-// nothing below 2^-64 is asserted.
+// key the statement is P <= hypotheses (tail + eps), eps = A^2 / 2^127, where A bounds the blocks
+// that the context key encrypted (docs/mark.md, "What may be said of a real key"), and nothing
+// below 2^-64 is asserted.
 struct Evidence {
   Tally tally{};
   std::uint64_t hypotheses = 1;
   stats::PValue p{};         // pValue: the ideal law's
-  stats::PValue floor{};     // pFloor: the smallest assertable value for A and n
+  stats::PValue floor{};     // pFloor: the smallest assertable value for this A
   stats::PValue asserted{};  // what verdicts and reports use
 };
 
