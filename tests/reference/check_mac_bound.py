@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks the bound of docs/mark.md, "What may be said of a real key", on blocks of 3 to 8 bits.
 
-With so few values everything can be counted: every random permutation, as far as the inputs reach into it. `mac_distance`
+With so few values everything can be counted: every random permutation, as far as inputs reach into it. `mac_distance`
 is what tells the MAC alone from independent labels to somebody who sees each S in full and chooses the next context
 by it, `mark_distance` what tells routes and words from ideal ones. Both are exact total variations. Blocks of 8 bits
 are sampled: how often two inputs of the tree of a MAC collide. A context is (header, block, …), all small integers.
