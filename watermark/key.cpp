@@ -11,7 +11,7 @@
 namespace countermark {
 namespace {
 
-// V of the specification. It names the derivation, not the (still draft) scheme id.
+// V of the specification.
 constexpr std::string_view kDerivation = "countermark/1";
 constexpr std::string_view kMasterSalt = "countermark/1 master";
 

@@ -125,6 +125,10 @@ Result<Profile> Profile::parse(std::string_view json) {
   COUNTERMARK_TRY(const JsonDocument document, JsonDocument::parse(json));
   COUNTERMARK_CHECK(document.only_members("", {"scheme", "layers", "tokenizer"}));
   COUNTERMARK_TRY(const std::string scheme, document.string_at("/scheme"));
+  if (scheme == "countermark/1-draft")
+    return fail(document.error_at("/scheme", ErrorCode::kUnsupported,
+                                  "the draft of " + std::string(kScheme) +
+                                      " has ended: make a new profile (countermark profile new)"));
   if (scheme != kScheme)
     return fail(document.error_at("/scheme", ErrorCode::kUnsupported,
                                   "this version knows only " + std::string(kScheme)));

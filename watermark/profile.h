@@ -47,7 +47,7 @@ struct TokenizerReference {
 
 class Profile {
  public:
-  static constexpr std::string_view kScheme = "countermark/1-draft";
+  static constexpr std::string_view kScheme = "countermark/1";
 
   // The starting defaults of the specification: shared width 2 share 1/2, cohort width 2 share
   // 1/8, account width 3 share 3/8 with 8 slots.

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "verifier/detect/report.h"
@@ -172,7 +173,7 @@ TEST(Policy, HypothesesDoNotWrap) {
   EXPECT_EQ(hypotheses_of(3, 4), 12U);
   const std::uint64_t most = hypotheses_of(std::uint64_t{1} << 40, std::uint64_t{1} << 40);
   EXPECT_EQ(most, ~std::uint64_t{0});
-  EXPECT_EQ(weigh({20, std::uint64_t{50} << 20}, most).p, stats::PValue());
+  EXPECT_EQ(weigh({20, std::uint64_t{50} << 20}, most, 40).p, stats::PValue());
 }
 
 TEST(Report, AWithheldVerdictHasNoHeadlineP) {
@@ -212,14 +213,36 @@ TEST(LineUp, WithholdsWhenDecoysAreNotUniform) {
 
 TEST(Policy, FloorAndPrfTermEnterWhatIsAsserted) {
   // 1,000 tuples with an enormous sum: the ideal p is far below what a 128-bit key can support.
-  const Evidence strong = weigh({1'000, std::uint64_t{20'000} << 20}, 8);
+  const Evidence strong = weigh({1'000, std::uint64_t{20'000} << 20}, 8, 4'000);
   EXPECT_LT(strong.p.log10(), -1'000);
   EXPECT_EQ(strong.floor, stats::PValue::from_power_of_two(64));
   EXPECT_EQ(strong.asserted, strong.floor);
-  // With n near 2^60 the PRF term says that nothing can be asserted.
-  EXPECT_EQ(weigh({std::uint64_t{1} << 62, 0}, 1).asserted, stats::PValue());
   EXPECT_EQ(judge(strong, Policy{}), Verdict::kDetected);
-  EXPECT_EQ(judge(weigh({15, std::uint64_t{300} << 20}, 1), Policy{}), Verdict::kInconclusive);
+  EXPECT_EQ(judge(weigh({15, std::uint64_t{300} << 20}, 1, 40), Policy{}), Verdict::kInconclusive);
+  // m A^2 / 2^127 with A = 2^40 and m = 8 is 2^-44, however few tuples are scored.
+  const Evidence few = weigh({1'000, std::uint64_t{20'000} << 20}, 8, 0x1p40);
+  EXPECT_NEAR(few.floor.log10(), -44 * std::log10(2), 1e-9);
+  EXPECT_GE(few.floor, stats::PValue::from_power_of_two(44));
+  EXPECT_GE(few.asserted, few.floor);
+  // Near 2^64 blocks nothing can be asserted.
+  EXPECT_EQ(weigh({1'000, std::uint64_t{20'000} << 20}, 1, 0x1p64).asserted, stats::PValue());
+}
+
+TEST(Policy, ContextBlocksCountEveryWidthOnceAPosition) {
+  EXPECT_NEAR(context_blocks(Profile::defaults().layers(), 1'000), 2'002, 1e-6);
+  std::vector<Layer> all;
+  for (unsigned width = 1; width <= kMaxWidth; ++width)
+    all.push_back({LayerKind::kShared, width, kShareTotal / kMaxWidth, 1});
+  EXPECT_NEAR(context_blocks(all, 1'000), 40'016, 1e-6);
+  EXPECT_GE(context_blocks(all, 1'000), 40'016);
+  EXPECT_GE(context_blocks(all, ~std::uint64_t{0}), 40 * 0x1p64);
+}
+
+TEST(Policy, TheFloorRisesOnlyForTextsOfBillionsOfTokens) {
+  EXPECT_GT(weigh({16, 0}, 1, context_blocks(Profile::defaults().layers(), 1U << 31)).floor,
+            stats::PValue::from_power_of_two(64));
+  EXPECT_EQ(weigh({16, 0}, 1, context_blocks(Profile::defaults().layers(), 1U << 30)).floor,
+            stats::PValue::from_power_of_two(64));
 }
 
 TEST(Report, JsonHasTheDocumentedFieldsAndIsStable) {

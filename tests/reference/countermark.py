@@ -4,7 +4,7 @@
 Written from the specification alone, in its order and with its names; nothing is shared with the C++ code.
 Arithmetic that decides a draw is decimal with 50 digits, not double, so it is the ideal that a double
 implementation approximates. History and plan are in `embedder.py`, the reading of documents in `verifier.py`.
-Not covered: candidate selection (temperature, top-k, top-p) and change of channel.
+Not covered: candidate selection (temperature, top-k, top-p).
 """
 
 from __future__ import annotations

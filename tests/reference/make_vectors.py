@@ -7,6 +7,7 @@ One case a line. Integers that may exceed 2^53 and all doubles are strings; `nul
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, Iterator, Mapping, Sequence
 import scenarios
 from countermark import (CELLS, DEFAULT_LAYERS, VERSION, Keys, Layer, context_mac, mark_word, route, score,
                          slot_of_nonce, stream_tag)
-from embedder import sample
+from embedder import sample, tags_of, words_of
 from scenarios import Mixer
 from verifier import read_document, tally
 
@@ -62,6 +63,8 @@ def route_cases() -> Iterator[Case]:
     for name, layers in route_profiles().items():
         sequences = [[], [7], [1, 2], [1, 2, 3], [1, 2, 3, 4]] if name == "default" else [[1, 2], [9, 1, 2, 3]]
         sequences.append(list(scenarios.BOUNDARY_TOKENS))
+        if name in scenarios.EDGE_TOKENS:
+            sequences.append(list(scenarios.EDGE_TOKENS[name]))
         longest = max(layer.width for layer in layers)
         sequences += [[mixer.below(CELLS if i % 3 == 0 else 50257) for _ in range(1 + mixer.below(longest + 2))]
                       for i in range(12)]
@@ -79,8 +82,23 @@ def stream_cases() -> Iterator[Case]:
                    "TAG": stream_tag(KEYS, layer, identity, slot).hex()}
     for slots in (1, 2, 8, 16, 65536):
         for layer, nonce in ((0, b"\0" * 16), (2, b"\0" * 16), (2, bytes(range(16))), (2, b"n"), (15, long)):
-            yield {"kind": "slot", "nonce": nonce.hex(), "layer": layer, "slots": slots,
-                   "slot": slot_of_nonce(KEYS, layer, slots, nonce)}
+            yield slot_case(layer, slots, nonce)
+    for slots in (1, 3, 8, 65535, 65536):  # a nonce for the first slot and one for the last, by search; and none
+        yield slot_case(2, slots, b"")
+        for edge in (0, slots - 1):
+            yield slot_case(2, slots, next(nonce for nonce in map(str.encode, map(str, range(1 << 22)))
+                                           if slot_of_nonce(KEYS, 2, slots, nonce) == edge))
+    for slot in (0, 1, 255, 256, 257, 32767, 32768, 65534, 65535):
+        yield {"kind": "tag", "identity": b"account-7".hex(), "layer": 1, "slot": slot,
+               "TAG": stream_tag(KEYS, 1, b"account-7", slot).hex()}
+    tags = b"".join(stream_tag(KEYS, 2, b"account-7", slot) for slot in range(65536))
+    yield {"kind": "all-tags", "identity": b"account-7".hex(), "layer": 2, "slots": 65536,
+           "sha256": hashlib.sha256(tags).hexdigest()}
+
+
+def slot_case(layer: int, slots: int, nonce: bytes) -> Case:
+    return {"kind": "slot", "nonce": nonce.hex(), "layer": layer, "slots": slots,
+            "slot": slot_of_nonce(KEYS, layer, slots, nonce)}
 
 
 def word_case(layer: int, identity: bytes, slot: int, context: Sequence[int], token: int) -> Case:
@@ -128,10 +146,25 @@ def draw_cases() -> Iterator[Case]:
     for case, plan, probabilities, plain_key, position, attempt in scenarios.draws(KEYS):
         tags = {} if plan.routed is None else {plan.routed.layer: bytes.fromhex(case["TAG"])}
         drawn, marked = sample(KEYS, plan, tags, probabilities, plain_key, position, attempt)
+        words = words_of(KEYS, plan if marked else None, tags, probabilities, plain_key, position, attempt)
         if drawn.margin is None or drawn.margin == 0 or drawn.margin > 1e-9:
             yield {**case, "candidates": [[token, repr(p)] for token, p in probabilities.items()],
                    "plainKey": plain_key.hex(), "position": str(position), "attempt": attempt,
-                   "marked": marked, "token": drawn.token}
+                   "marked": marked, "words": list(words.values()), "token": drawn.token}
+
+
+def response_cases() -> Iterator[Case]:
+    for case in scenarios.RESPONSES:
+        tags = tags_of(KEYS, scenarios.RESPONSE_LAYERS[case.layers], case.cohort, case.account, case.nonce)
+        yield {"name": case.name, "layers": case.layers, "cohort": case.cohort, "account": case.account,
+               "nonce": case.nonce.hex(), "plainKey": bytes(range(case.seed, case.seed + 16)).hex(),
+               "capacity": case.capacity, "tags": {str(layer): tag.hex() for layer, tag in tags.items()},
+               "ops": list(scenarios.respond(KEYS, case))}
+
+
+def response_rows() -> dict[str, list[list[Any]]]:
+    return {str(row): [[token, repr(p)] for token, p in scenarios.response_model(row).items()]
+            for row in range(24)}
 
 
 COMMON = "Keys of the head: master, model, epoch. Hex is lower case; bytes in order. "
@@ -140,9 +173,12 @@ FILES: Mapping[str, tuple[str, Any, Mapping[str, Any]]] = {
     "context": (COMMON + "S of exactly the listed tokens, oldest first; the width is their number.",
                 context_cases, {}),
     "route": (COMMON + "Route after `tokens`; coins are [width, c, R, v before any subtraction]. Profiles *-at and "
-              "*-below have a first share equal to v, and to v + 1, of the boundary tokens.", route_cases,
+              "*-below have a first share (of the deciding width) equal to v, and to v + 1, of the boundary tokens; in "
+              "coin-* and rest-* the coin c of the case before the pseudo-random ones is itself the last or first of "
+              "its share.", route_cases,
               {"profiles": lambda: {name: table(layers) for name, layers in route_profiles().items()}}),
-    "stream": (COMMON + "Tags of identities (hex of their bytes), and slots of nonces (hex).", stream_cases, {}),
+    "stream": (COMMON + "Tags of identities (hex of their bytes), and slots of nonces (hex); all-tags: the SHA-256 of "
+               "the tags of all slots from 0 on, one after the other.", stream_cases, {}),
     "word": (COMMON + "S of `context`, word of `token` under that stream, its score.", word_cases, {}),
     "score": ("Powers of two +-1 (of the word and of 2^32 - word), edges of the table's rows, and pseudo-random words.",
               score_cases, {}),
@@ -153,11 +189,18 @@ FILES: Mapping[str, tuple[str, Any, Mapping[str, Any]]] = {
     "history": (COMMON + "Profiles as in countermark-1-route.json. After each operation: the plan of the next draw "
                 "(for `plan`: of the draw after `path`), `layer` of its route, `length`, `entries` in H. Plain "
                 "reasons, the first that holds: short, repeated, full. Full means entries (with those of the path) "
-                "= capacity.", history_cases, {}),
+                "= capacity. Points to rewind to count commits and starts of channels.", history_cases, {}),
     "draw": (COMMON + "Candidates [id, p] in the engine's order. With `context`: plan MARK under TAG of layer, "
-             "identity, slot, unless attempt > 0 or there is one candidate; without: plain. The two least keys "
+             "identity, slot, unless attempt > 0 or there is one candidate; without: plain. `words` are the noise of "
+             "the candidates; one candidate is drawn without looking at it. The two least keys "
              "differ by more than 1e-9 of the least, or are equal (the last two cases: equal words, equal p).",
              draw_cases, {}),
+    "response": (COMMON + "Whole responses. A draw stands at the tokens committed so far and `path`, in row `row` of "
+                 "`rows` ([id, p]); `kind` mark, or why it is plain: one (candidate), redraw, short, repeated, full, "
+                 "identity. Tags by layer, in the slot of the nonce. Points to rewind to count commits and starts of "
+                 "channels.", response_cases,
+                 {"profiles": lambda: {name: table(rows) for name, rows in scenarios.RESPONSE_LAYERS.items()},
+                  "rows": response_rows}),
 }
 
 

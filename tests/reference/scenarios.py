@@ -6,13 +6,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Sequence
+from typing import Any, Iterator, NamedTuple, Sequence
 
 from countermark import ALL_SHARES, CELLS, DEFAULT_LAYERS, Keys, Layer, Routed, context_mac, route, stream_tag
-from embedder import History, Plan, sample
+from embedder import History, Plan, kind_of_draw, sample, tags_of
 
 MASK = (1 << 64) - 1
 BOUNDARY_TOKENS = (11, 22, 33, 44)
+# Contexts found by search under the key of the vectors: their 32-bit coin is the least, or the greatest, that a
+# boundary between two shares allows; or its upper half is 0, or 65,535.
+EDGE_TOKENS = {"coin-at": (8216, 7), "coin-below": (4987, 7), "rest-at": (1, 7, 7078), "rest-below": (1, 7, 121974),
+               "least-coin": (22290, 7), "greatest-coin": (21149, 7)}
 
 
 class Mixer:
@@ -54,6 +58,14 @@ def profiles(keys: Keys) -> dict[str, tuple[Layer, ...]]:
     v2 = route(keys, _layers(opening, (3, rest)), BOUNDARY_TOKENS)[1][1].v
     out["width3-at"] = _layers(opening, (3, v2), (3, rest - v2))
     out["width3-below"] = _layers(opening, (3, v2 + 1), (3, rest - v2 - 1))
+    out["coin-at"] = _layers((2, 53392), (2, ALL_SHARES - 53392))  # c = 53392 * 2^16: the second layer's first
+    out["coin-below"] = _layers((2, 47926), (2, ALL_SHARES - 47926))  # c = 47926 * 2^16 - 1: the first layer's last
+    out["rest-at"] = _layers((2, 40961), (3, 6580), (3, 24575 - 6580))  # the same with R = 24,575
+    out["rest-below"] = _layers((2, 40961), (3, 6947), (3, 24575 - 6947))
+    out["least-coin"] = _layers((2, 0), (2, 1), (2, ALL_SHARES - 1))
+    out["greatest-coin"] = _layers((2, ALL_SHARES - 1), (2, 1), (2, 0))
+    out["sixteen-of-one-width"] = _layers(*[(2, 4096)] * 16)
+    out["all-to-one"] = _layers((1, 0), (3, 0), (3, ALL_SHARES), (16, 0))
     return out
 
 
@@ -133,6 +145,14 @@ def histories() -> Iterator[tuple[str, str, int, Script]]:
         ("plan", []), ("plan", [3]), ("plan", [3, 4]), ("plan", [3, 3]), ("plan", [3, 3, 4]), ("plan", [2, 2, 2, 3]),
         ("plan", [3, 4, 1])] + commits([3]) + [("plan", [4]), ("rewind", 1), ("plan", [3, 4])]
     yield "full at one", "default", 1, commits([1, 2, 3, 4, 5, 6]) + [("rewind", 3), ("rewind", 2), ("plan", [7])]
+    yield "no history at all", "default", 0, commits([1, 2, 3]) + [("plan", [4]), ("rewind", 0)]
+    yield "full before and after a plan of four", "single", 4, commits([1, 2]) + [
+        ("plan", [3]), ("plan", [3, 4]), ("plan", [3, 4, 5])] + commits([3, 4, 5, 6]) + [("rewind", 4), ("plan", [1])]
+    yield "channels", "default", 64, commits([1, 2, 3, 4]) + [("channel", None), ("plan", []), ("plan", [1, 2])] + (
+        commits([1, 2, 3, 4, 5]) + [("mark", None), ("channel", None)] + commits([4, 5]) + [("rewind", 11)]
+        + commits([9]) + [("rewind", 10)] + commits([6]) + [("rewind", 4)] + commits([5, 6]))
+    yield "channels, width 1", "single", 3, commits([1]) + [("channel", None), ("channel", None)] + commits([1, 2]) + [
+        ("channel", None), ("plan", [1]), ("plan", [1, 2])] + commits([1, 2]) + [("rewind", 2), ("plan", [])]
     mixer = Mixer(6)
     for number, (profile, capacity, bound) in enumerate((
             ("default", 12, 3), ("default", 1000, 4), ("three-widths", 20, 2), ("one-width", 10, 2),
@@ -168,11 +188,13 @@ def replay(keys: Keys, layers: Sequence[Layer], capacity: int, script: Script) -
             step["to"] = argument
         elif name == "plan":
             step["path"] = argument
+        elif name == "channel":
+            history.start_channel()
         else:
             step["mark"] = history.mark()
         plan = history.plan(argument if name == "plan" else ())
-        step.update(plan=plan.reason, layer=plan.routed.layer if plan.routed else None, length=history.mark(),
-                    entries=len(history.seen))
+        step.update(plan=plan.reason, layer=plan.routed.layer if plan.routed else None,
+                    length=len(history.tokens), entries=len(history.seen))
         steps.append(step)
     return steps
 
@@ -213,3 +235,71 @@ def draws(keys: Keys) -> Iterator[DrawInput]:
         yield *head, probabilities, plain_key, position, attempt
     yield *_marked(keys, 0, b"", 0, [1, 2]), {157340: 0.5, 107876: 0.5}, bytes(range(16)), 2, 0
     yield {}, Plan("short", None), {44198: 0.5, 3808: 0.5}, bytes(range(16)), 0, 0
+
+
+# Two kinds at several widths each, and slots at both ends of what is allowed.
+RESPONSE_LAYERS = {
+    "default": DEFAULT_LAYERS,
+    "mixed": (Layer("shared", 1, 10007, 1), Layer("account", 3, 20011, 65536), Layer("cohort", 3, 5003, 16),
+              Layer("account", 5, 20515, 3), Layer("shared", 5, 10000, 8)),
+}
+TREE = ([], [3], [5], [3, 5], [3, 3], [5, 3], [3, 5, 3], [3, 3, 3], [3, 3, 3, 3], [5, 3, 5, 3, 5])
+
+
+class ResponseCase(NamedTuple):
+    name: str
+    layers: str
+    cohort: str
+    account: str
+    nonce: bytes
+    capacity: int
+    seed: int
+
+
+RESPONSES = (
+    ResponseCase("all identities", "default", "cohort-a", "account-7", b"nonce 1", 200, 20),
+    ResponseCase("no identity", "default", "", "", b"nonce 2", 200, 21),
+    ResponseCase("account only", "default", "", "account-7", bytes(16), 200, 22),
+    ResponseCase("small history", "default", "cohort-a", "account-8", b"nonce 3", 9, 23),
+    ResponseCase("mixed layers", "mixed", "c", "\u00e9quipe", b"", 200, 24),
+    ResponseCase("mixed layers, small history", "mixed", "c", "x" * 255, b"nonce 4", 12, 25),
+)
+
+
+def response_model(row: int) -> dict[int, float]:
+    """The distribution after token `row`; after some tokens there is nothing to choose."""
+    return {(5 * row + 3) % 24: 1.0} if row % 8 == 7 else toy_model(row)
+
+
+def respond(keys: Keys, case: ResponseCase) -> Iterator[dict[str, Any]]:
+    """A response with drafts, re-draws, changes of channel and rewinds; each operation with what came of it."""
+    mixer = Mixer(case.seed)
+    layers = RESPONSE_LAYERS[case.layers]
+    tags = tags_of(keys, layers, case.cohort, case.account, case.nonce)
+    history = History(keys, layers, case.capacity)
+    plain_key = bytes(range(case.seed, case.seed + 16))
+
+    def drawn(path: list[int], attempt: int) -> dict[str, Any]:
+        row = ([0] + history.tokens + path)[-1]
+        model = response_model(row)
+        plan = history.plan(path)
+        kind = kind_of_draw(plan, tags, len(model), attempt)
+        result, _ = sample(keys, plan, tags, model, plain_key, len(history.tokens) + len(path), attempt)
+        assert result.margin is None or result.margin > 1e-9
+        return {"op": "draw", "path": path, "attempt": attempt, "row": row, "kind": kind,
+                "layer": plan.routed.layer if kind == "mark" else None, "token": result.token}
+
+    for round_number in range(22):
+        if round_number in (6, 15):
+            yield from (drawn(list(path), 0) for path in TREE)
+        step = drawn([], (0, 0, 0, 1, CELLS - 1)[mixer.below(5)] if round_number > 2 else 0)
+        yield step
+        history.commit(step["token"])
+        yield {"op": "commit", "token": step["token"]}
+        if round_number in (9, 18):
+            history.start_channel()
+            yield {"op": "channel"}
+        if round_number % 5 == 4:
+            point = history.mark() - mixer.below(4)
+            history.rewind(point)
+            yield {"op": "rewind", "to": point}

@@ -7,19 +7,25 @@ tolerances of statistical tests are 5 standard errors, a chance below 1e-6 when 
 
 from __future__ import annotations
 
+import hashlib
+import re
 import sys
 import unittest
+from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import aes
+import check_mac_bound
 import check_score_bound
+import countermark
 import make_vectors
 from countermark import (ALL_SHARES, CELLS, DEFAULT_LAYERS, Keys, Layer, check_layers, context_mac, draw, mark_word,
                          plain_word, route, score, slot_of_nonce, stream_tag)
 from embedder import History, Plan, sample
-from scenarios import Mixer, generate, histories, profiles, replay, toy_model
+from scenarios import (EDGE_TOKENS, RESPONSES, Mixer, generate, histories, profiles, replay, respond,
+                       toy_model)
 from verifier import read_document, tally
 
 KEYS = make_vectors.KEYS
@@ -53,6 +59,31 @@ class VectorFiles(unittest.TestCase):
             with self.subTest(name):
                 self.assertEqual((make_vectors.FOLDER / name).read_bytes(), text.encode("ascii"))
         self.assertLess(sum(map(len, files.values())), 600_000)
+
+    def test_frozen(self) -> None:
+        """`countermark/1` is frozen: a vector file that differs from its pinned digest is another scheme."""
+        pinned = dict(reversed(line.split()) for line in (make_vectors.FOLDER / "countermark-1.sha256").open())
+        present = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+                   for path in make_vectors.FOLDER.glob("countermark-1-*.json")}
+        self.assertEqual(present, pinned)
+        self.assertEqual(set(present), set(f"countermark-1-{name}.json" for name in make_vectors.FILES))
+
+    def test_coins_at_the_edges_of_shares(self) -> None:
+        """The deciding coin's distance from the least one beyond the first share of its width, and the layer."""
+        found = {}
+        for name, tokens in EDGE_TOKENS.items():
+            layers = profiles(KEYS)[name]
+            routed, coins = route(KEYS, layers, tokens)
+            first = next(layer.share for layer in layers if layer.width == routed.width)
+            found[name] = routed.layer, coins[-1].c - -(-first * CELLS // coins[-1].open_shares)
+        self.assertEqual([found.pop(name) for name in ("coin-at", "coin-below", "rest-at", "rest-below")],
+                         [(1, 0), (0, -1), (2, 0), (1, -1)])
+        self.assertEqual([layer for layer, _ in found.values()], [1, 1])  # past shares of 0, and before one
+
+    def test_responses_show_every_kind_of_draw(self) -> None:
+        kinds = Counter(step["kind"] for case in RESPONSES for step in respond(KEYS, case) if step["op"] == "draw")
+        self.assertEqual(set(kinds), {"mark", "short", "repeated", "full", "identity", "redraw", "one"})
+        self.assertGreaterEqual(min(kinds.values()), 5, kinds)
 
 
 class Parsing(unittest.TestCase):
@@ -140,6 +171,16 @@ class Score(unittest.TestCase):
         self.assertGreaterEqual(report.words, 20_000)
         self.assertTrue(report.holds, report)
 
+    def test_table_of_the_specification(self) -> None:
+        """The page alone must do: its rows are those that the score is computed with."""
+        page = (Path(__file__).resolve().parents[2] / "docs" / "mark.md").read_text()
+        rows = {}
+        for cells in re.findall("^" + r"\| (\d+) " * 8 + r"\|$", page, re.M):
+            for start in (0, 4):
+                index, *row = map(int, cells[start : start + 4])
+                rows[index] = tuple(row)
+        self.assertEqual(tuple(rows[i] for i in range(16)), countermark._SCORE_ROWS)
+
     def test_mean_over_random_tokens_is_one(self) -> None:
         mixer, n = Mixer(12), 4000
         tokens = [mixer.below(CELLS) for _ in range(n)]
@@ -148,22 +189,35 @@ class Score(unittest.TestCase):
             self.assertLess(abs(total / (1 << 20) - count), 5 * count ** 0.5)
 
 
+class RealKey(unittest.TestCase):
+    def test_distances_stay_below_the_proved_bound(self) -> None:
+        for what, measured, bound in check_mac_bound.checks():
+            self.assertLess(bound, 1, "a bound that says nothing")
+            self.assertLessEqual(measured, bound, what)
+            self.assertGreater(measured, 0, what)
+
+    def test_without_headers_there_is_no_bound(self) -> None:
+        self.assertGreater(check_mac_bound.mac_distance(4, 2, check_mac_bound.extending), 0.9)
+
+
 class HistoryLaws(unittest.TestCase):
     def test_rewound_equals_rebuilt(self) -> None:
         tables = profiles(KEYS)
         for name, profile, capacity, script in histories():
             with self.subTest(name):
-                history = History(KEYS, tables[profile], capacity)
+                history, kept = History(KEYS, tables[profile], capacity), []
                 for operation, argument in script:
-                    if operation == "commit":
-                        history.commit(argument)
+                    if operation in ("commit", "channel"):
+                        kept.append((operation, argument))
+                        history.commit(argument) if operation == "commit" else history.start_channel()
                     elif operation == "rewind":
                         history.rewind(argument)
+                        del kept[argument:]
                         rebuilt = History(KEYS, tables[profile], capacity)
-                        for token in history.tokens:
-                            rebuilt.commit(token)
-                        self.assertEqual((rebuilt.tokens, rebuilt.seen, rebuilt.log),
-                                         (history.tokens, history.seen, history.log))
+                        for redone, token in kept:
+                            rebuilt.commit(token) if redone == "commit" else rebuilt.start_channel()
+                        self.assertEqual((rebuilt.tokens, rebuilt.channel, rebuilt.seen, rebuilt.log, rebuilt.events),
+                                         (history.tokens, history.channel, history.seen, history.log, history.events))
 
     def test_every_reason_occurs_in_the_scripts(self) -> None:
         tables = profiles(KEYS)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs a study with the settings that docs/studies.md reports.
 
-study.py FOLDER NAME: FOLDER holds the study programs; NAME is null, power or distortion. Prints
+study.py FOLDER NAME: FOLDER holds the study programs; NAME is null, power, distortion or spoofing. Prints
 the study's tables and ends with 0 when every check passed. `--small` runs a version of seconds,
 which the test suite uses; its numbers are not the published ones.
 
@@ -75,12 +75,17 @@ def null(programs: Path, folder: Path, small: bool) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("programs", type=Path)
-    parser.add_argument("name", choices=["null", "power", "distortion"])
+    parser.add_argument("name", choices=["null", "power", "distortion", "spoofing"])
     parser.add_argument("--small", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         if arguments.name == "null":
             return null(arguments.programs, Path(name), arguments.small)
+        if arguments.name == "spoofing":
+            status = 0
+            for width in (2,) if arguments.small else (2, 3, 4):
+                status |= run(arguments.programs / "study_spoofing", width, *(16, 4) if arguments.small else (800, 40))
+            return status
         answers = 60 if arguments.small else 2000
         status = run(arguments.programs / f"study_{arguments.name}", answers)
         if arguments.name == "power" and not arguments.small:

@@ -59,6 +59,14 @@ inline Profile profile_of(const nlohmann::json& table) {
   return Profile::create(layers, std::nullopt).value();
 }
 
+// The kernels that this machine can run.
+inline std::vector<const Kernel*> supported_kernels() {
+  std::vector<const Kernel*> out;
+  for (const Kernel* kernel : all_kernels())
+    if (kernel->supported() != 0) out.push_back(kernel);
+  return out;
+}
+
 // The epoch key that the head of a vector file names.
 inline EpochKey key_of(const nlohmann::json& head) {
   return MasterKey(Secret<32>(unhex_array<32>(head.at("master"))))

@@ -17,7 +17,7 @@ const std::string kDigest(64, 'a');
 
 // A valid profile in which the tests replace one piece of text by another.
 const std::string kValid =
-    R"({"scheme": "countermark/1-draft",)"
+    R"({"scheme": "countermark/1",)"
     R"( "layers": [{"name": "shared", "width": 2, "share": 40000, "slots": 1},)"
     R"( {"name": "account", "width": 3, "share": 25536, "slots": 8}],)"
     R"( "tokenizer": {"name": "demo", "sha256": ")" +
@@ -48,14 +48,14 @@ TEST(Profile, CanonicalFormAndDigestArePinned) {
             R"({"layers":[{"name":"shared","share":32768,"slots":1,"width":2},)"
             R"({"name":"cohort","share":8192,"slots":1,"width":2},)"
             R"({"name":"account","share":24576,"slots":8,"width":3}],)"
-            R"("scheme":"countermark/1-draft"})");
+            R"("scheme":"countermark/1"})");
   // printf %s '…' | sha256sum
   EXPECT_EQ(Profile::defaults().digest(),
-            "f5d9df88f25c667bfc91d81edb68843e78e0f1833e8e9bc48325c9ceda0b4369");
+            "9b291a190bb09a8ec73fa69e7fd31e6a69caa3a2508a49f4ab8f2b68163c0776");
   EXPECT_EQ(Profile::parse(kValid).value().canonical_json(),
             R"({"layers":[{"name":"shared","share":40000,"slots":1,"width":2},)"
             R"({"name":"account","share":25536,"slots":8,"width":3}],)"
-            R"("scheme":"countermark/1-draft",)"
+            R"("scheme":"countermark/1",)"
             R"("tokenizer":{"file":"demo.json","name":"demo","sha256":")" +
                 kDigest + R"("}})");
 }
@@ -64,7 +64,7 @@ TEST(Profile, DigestIgnoresOrderOfKeysWhiteSpaceAndEscapes) {
   const std::string reordered =
       "\t{\"tokenizer\":\r\n{\"file\":\"demo.json\",\"sha256\":\"" + kDigest +
       R"(","name":"\u0064emo"},"layers":[{"slots":1,"share":40000,"width":2,"name":"shared"},)"
-      R"({"width":3,"name":"account","slots":8,"share":25536}],"scheme":"countermark\/1-draft"} )"
+      R"({"width":3,"name":"account","slots":8,"share":25536}],"scheme":"countermark\/1"} )"
       "\n";
   EXPECT_EQ(Profile::parse(reordered).value(), Profile::parse(kValid).value());
   EXPECT_EQ(Profile::parse(reordered).value().digest(), Profile::parse(kValid).value().digest());
@@ -119,10 +119,11 @@ struct BrokenRule {
 TEST(Profile, EveryBrokenRuleNamesItsFieldAndOffset) {
   constexpr ErrorCode kBad = ErrorCode::kInvalidInput;
   const BrokenRule rules[] = {
-      {"countermark/1-draft", "countermark/2", ErrorCode::kUnsupported, "scheme", "\"scheme\""},
-      {"\"countermark/1-draft\"", "1", kBad, "scheme", "\"scheme\""},
+      {"countermark/1", "countermark/2", ErrorCode::kUnsupported, "scheme", "\"scheme\""},
+      {"countermark/1", "countermark/1-draft", ErrorCode::kUnsupported, "scheme", "\"scheme\""},
+      {"\"countermark/1\"", "1", kBad, "scheme", "\"scheme\""},
       {"\"scheme\"", "\"Scheme\"", kBad, "Scheme", "\"Scheme\""},
-      {"{\"scheme\": \"countermark/1-draft\",", "{", kBad, "scheme", "{ \"layers\""},
+      {"{\"scheme\": \"countermark/1\",", "{", kBad, "scheme", "{ \"layers\""},
       {"\"tokenizer\"", "\"layers\"", kBad, "layers", "\"layers\": {"},
       {"\"tokenizer\"", "\"tokeniser\"", kBad, "tokeniser", "\"tokeniser\""},
       {"\"layers\"", "\"layer\"", kBad, "layer", "\"layer\""},
@@ -170,14 +171,19 @@ TEST(Profile, EveryBrokenRuleNamesItsFieldAndOffset) {
   }
 }
 
+TEST(Profile, ADraftProfileIsToldWhatToDo) {
+  const auto profile = Profile::parse(replaced("countermark/1", "countermark/1-draft"));
+  ASSERT_FALSE(profile.has_value());
+  EXPECT_NE(profile.error().describe().find("make a new profile"), std::string::npos);
+}
+
 TEST(Profile, OtherShapesAreRefused) {
   for (const char* text :
-       {"", " ", "null", "[]", "7", "\"countermark/1-draft\"", "{}", "{\"layers\":[]}",
-        R"({"scheme":"countermark/1-draft"})", R"({"scheme":"countermark/1-draft","layers":[]})",
-        R"({"scheme":"countermark/1-draft","layers":{}})",
-        R"({"scheme":"countermark/1-draft","layers":[{}]})",
-        R"({"scheme":"countermark/1-draft","layers":[[1]]})",
-        R"({"scheme":"countermark/1-draft","layers":null})"}) {
+       {"", " ", "null", "[]", "7", "\"countermark/1\"", "{}", "{\"layers\":[]}",
+        R"({"scheme":"countermark/1"})", R"({"scheme":"countermark/1","layers":[]})",
+        R"({"scheme":"countermark/1","layers":{}})", R"({"scheme":"countermark/1","layers":[{}]})",
+        R"({"scheme":"countermark/1","layers":[[1]]})",
+        R"({"scheme":"countermark/1","layers":null})"}) {
     const auto profile = Profile::parse(text);
     ASSERT_FALSE(profile.has_value()) << text;
     EXPECT_EQ(profile.error().code, ErrorCode::kInvalidInput) << text;

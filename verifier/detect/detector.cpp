@@ -33,6 +33,14 @@ Tape make_tape(const NativeMark& mark, const Segments& segments) {
   return tape;
 }
 
+// All that was routed to make the tape, prompts included.
+template <typename Segments>
+double blocks_of(const NativeMark& mark, const Segments& segments) {
+  std::uint64_t tokens = 0;
+  for (const auto& segment : segments) tokens += segment.ids.size();
+  return context_blocks(mark.layers(), tokens);
+}
+
 }  // namespace
 
 Detector::Stream Detector::stream(const NativeMark& mark, LayerKind kind,
@@ -59,7 +67,8 @@ Detector::Best Detector::best(const Tape& tape, const Stream& stream) {
 }
 
 // "Is it ours?": one sum over everything that was claimed.
-Evidence Detector::pooled(const Tape& tape, const std::vector<Stream>& streams) {
+Evidence Detector::pooled(const Tape& tape, const std::vector<Stream>& streams,
+                          double context_blocks) {
   Tally total;
   std::uint64_t hypotheses = 1;
   for (const Stream& stream : streams) {
@@ -67,7 +76,7 @@ Evidence Detector::pooled(const Tape& tape, const std::vector<Stream>& streams) 
     total += found.tally;
     hypotheses = hypotheses_of(hypotheses, found.hypotheses);
   }
-  return weigh(total, hypotheses);
+  return weigh(total, hypotheses, context_blocks);
 }
 
 std::vector<Detector::Stream> Detector::claimed_streams(const NativeMark& mark) const {
@@ -132,16 +141,17 @@ Result<std::vector<Detector::Tokens>> Detector::tokenize(const text::Document& d
 
 LineUp Detector::line_up(const std::vector<Tokens>& segments, const Evidence& evidence) const {
   const auto seed = hmac_sha256(digest_of(segments), as_bytes(decoy_seed_));
+  const double blocks = blocks_of(mark_, segments);
   std::vector<stats::PValue> decoys;
   std::vector<stats::PValue> calibration;
   for (std::uint32_t i = 0; i < decoys_; ++i) {
     const auto mark = NativeMark::create(key_.decoy(seed, i), mark_.profile(), &mark_.kernel());
     const Tape tape = make_tape(*mark, segments);
     std::vector<Stream> streams = claimed_streams(*mark);
-    decoys.push_back(pooled(tape, streams).p);
+    decoys.push_back(pooled(tape, streams, blocks).p);
     for (Stream& stream : streams)
       for (Stream::InLayer& in_layer : stream.layers) in_layer.tags.resize(1);
-    calibration.push_back(pooled(tape, streams).p);
+    calibration.push_back(pooled(tape, streams, blocks).p);
   }
   LineUp out = compare(evidence.p, decoys, calibration);
   out.seed = to_hex(seed);
@@ -161,16 +171,17 @@ std::uint64_t Detector::search_critical(const Best& any_account) const {
 Result<Detection> Detector::detect(const text::Document& document) const {
   COUNTERMARK_TRY(const std::vector<Tokens> segments, tokenize(document));
   const Tape tape = make_tape(mark_, segments);
+  const double blocks = blocks_of(mark_, segments);
 
   Detection detection;
   detection.tokens = tape.tokens();
   detection.dropped = tape.dropped();
-  detection.evidence = pooled(tape, streams_);
+  detection.evidence = pooled(tape, streams_, blocks);
   detection.verdict = judge(detection.evidence, policy_);
   if (detection.verdict == Verdict::kInconclusive) detection.reasons.emplace_back("too-short");
 
   const auto add_finding = [&](const Stream& stream, const Best& found, std::uint64_t family) {
-    const Evidence evidence = weigh(found.tally, hypotheses_of(found.hypotheses, family));
+    const Evidence evidence = weigh(found.tally, hypotheses_of(found.hypotheses, family), blocks);
     detection.streams.push_back(
         {stream.kind, stream.identity, found.slots, evidence, judge(evidence, policy_)});
   };

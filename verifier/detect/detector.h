@@ -104,7 +104,8 @@ class Detector {
 
   static Stream stream(const NativeMark& mark, LayerKind kind, const std::string& identity);
   static Best best(const Tape& tape, const Stream& stream);
-  static Evidence pooled(const Tape& tape, const std::vector<Stream>& streams);
+  static Evidence pooled(const Tape& tape, const std::vector<Stream>& streams,
+                         double context_blocks);
   std::vector<Stream> claimed_streams(const NativeMark& mark) const;
   Result<std::vector<Tokens>> tokenize(const text::Document& document) const;
   std::uint64_t search_critical(const Best& any_account) const;

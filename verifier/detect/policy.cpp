@@ -30,16 +30,27 @@ std::uint64_t hypotheses_of(std::uint64_t a, std::uint64_t b) noexcept {
                                                 : product;
 }
 
-Evidence weigh(const Tally& tally, std::uint64_t hypotheses) {
-  constexpr double kPrfConstant = 65;
+double context_blocks(const std::vector<Layer>& layers, std::uint64_t tokens) noexcept {
+  constexpr unsigned kTokensPerBlock = 4;
+  double blocks = 0;
+  unsigned before = 0;
+  for (const Layer& layer : layers) {
+    if (layer.width == before) continue;
+    before = layer.width;
+    const unsigned blocks_per_context = (layer.width + kTokensPerBlock - 1) / kTokensPerBlock;
+    blocks += 1 + blocks_per_context * static_cast<double>(tokens);
+  }
+  return blocks * (1 + 0x1p-46);  // some forty roundings
+}
+
+Evidence weigh(const Tally& tally, std::uint64_t hypotheses, double context_blocks) {
   Evidence evidence;
   evidence.tally = tally;
   evidence.hypotheses = hypotheses;
   const PValue tail = stats::gamma_tail(tally.n, tally.sum);
   evidence.p = tail.times(hypotheses);
-  const double n = static_cast<double>(std::max<std::uint64_t>(tally.n, 1));
-  // Three correctly rounded operations: nudged up, so that it stays a bound.
-  const double prf_term = std::min(1.0, kPrfConstant * n * n * 0x1p-128 * (1 + 0x1p-50));
+  // Correctly rounded operations: nudged up, so that it stays a bound.
+  const double prf_term = std::min(1.0, context_blocks * context_blocks * 0x1p-127 * (1 + 0x1p-50));
   const PValue eps = PValue::from_double(prf_term);
   evidence.floor = std::max(PValue::from_power_of_two(64), eps.times(hypotheses));
   evidence.asserted = std::max(evidence.floor, tail.plus(eps).times(hypotheses));

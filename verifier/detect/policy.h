@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "verifier/detect/tally.h"
 #include "verifier/stats/p_value.h"
+#include "watermark/profile.h"
 
 namespace countermark::detect {
 
@@ -31,13 +33,14 @@ const char* verdict_name(Verdict verdict) noexcept;
 //
 // Null law: `p` is the tail of Gamma(n, 1) at the statistic, times `hypotheses`: a proven upper
 // bound when the PRF is an ideal random function that is independent of the text. Over the real
-// key the statement is P <= hypotheses (tail + eps_n), eps_n = 65 n^2 / 2^128 (docs/mark.md,
-// "Score"), and nothing below 2^-64 is asserted.
+// key the statement is P <= hypotheses (tail + eps), eps = A^2 / 2^127, where A bounds the blocks
+// that the context key encrypted (docs/mark.md, "What may be said of a real key"), and nothing
+// below 2^-64 is asserted.
 struct Evidence {
   Tally tally{};
   std::uint64_t hypotheses = 1;
   stats::PValue p{};         // pValue: the ideal law's
-  stats::PValue floor{};     // pFloor: the smallest assertable value for this n
+  stats::PValue floor{};     // pFloor: the smallest assertable value for this A
   stats::PValue asserted{};  // what verdicts and reports use
 };
 
@@ -45,8 +48,13 @@ struct Evidence {
 // makes every p-value 1.
 std::uint64_t hypotheses_of(std::uint64_t a, std::uint64_t b) noexcept;
 
-// The evidence of a tally that is the best of `hypotheses` that were tried, all of the same n.
-Evidence weigh(const Tally& tally, std::uint64_t hypotheses);
+// A of the bound: how many blocks the context key encrypts at most to route `tokens` tokens, a
+// header for each width and its context's blocks at each position. Rounded up.
+double context_blocks(const std::vector<Layer>& layers, std::uint64_t tokens) noexcept;
+
+// The evidence of a tally that is the best of `hypotheses` that were tried, all of the same n,
+// found in a text that took `context_blocks` to route, unscored positions and prompts included.
+Evidence weigh(const Tally& tally, std::uint64_t hypotheses, double context_blocks);
 
 Verdict judge(const Evidence& evidence, const Policy& policy) noexcept;
 

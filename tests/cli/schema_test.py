@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Every JSON output against its schema in docs/schemas, and against the goldens in tests/goldens.
+
+Usage: schema_test.py PROGRAM. A golden is one line as the program prints it, under the key of the vectors; the version
+and the names of kernels, which differ between programs and machines, are compared by the schemas only.
+`schema_test.py PROGRAM --write` writes the goldens anew: a change of an output, to be looked at.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+from typing import Any, Iterator
+
+import jsonschema
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROGRAM = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else Path("countermark")
+SCHEMAS = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "docs" / "schemas").glob("*.json"))}
+GOLDENS = ROOT / "tests" / "goldens"
+MACHINE_FIELDS = ("version", "kernel", "kernels", "checks")
+
+
+def schema_of(value: dict[str, Any]) -> dict[str, Any]:
+    """By the `schema` field; a profile has none and carries its scheme alone."""
+    name = value.get("schema", "countermark.profile/1").removeprefix("countermark.").replace("/", "-")
+    return SCHEMAS[name]
+
+
+def key_file(folder: Path) -> Path:
+    """The epoch key of the vectors, in the text form of docs/formats.md."""
+    case = json.loads((ROOT / "tests" / "vectors" / "countermark-1-keys.json").read_text())["cases"][0]
+    payload = b"E" + bytes.fromhex(case["EPOCH"])
+    for text in (case["model"], case["epoch"]):
+        payload += bytes([len(text)]) + text.encode()
+    prefix = "CM-SECRET-KEY-1"
+    payload += hashlib.sha256(prefix.encode() + payload).digest()[:4]
+    path = folder / "vectors.key"
+    path.write_text(prefix + base64.b32encode(payload).decode().rstrip("=") + "\n")
+    path.chmod(0o600)
+    return path
+
+
+def outputs(folder: Path) -> dict[str, str]:
+    """What the program prints now: name of the golden -> its text."""
+    def call(*arguments: object) -> str:
+        done = subprocess.run([PROGRAM, *map(str, arguments)], cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{arguments}: {done.stderr}"
+        return done.stdout
+
+    key = key_file(folder)
+    call("key", "new", "-o", "master.key")
+    answers = folder / "answers.jsonl"
+    answers.write_bytes((GOLDENS / "answers.jsonl").read_bytes())
+    ids = ("--ids-field", "ids", "answers.jsonl")
+    (folder / "accounts.txt").write_text("alice\nbob\n")
+    (folder / "short.txt").write_text("Too short.\n")
+    return {
+        "key-show": call("key", "show", "-k", key, "--json"),
+        "key-check": call("key", "check", "-k", "master.key", "--json"),
+        "profile": call("profile", "new"),
+        "profile-check": call("profile", "check", "-p", ROOT / "corpora" / "model" / "profile.json", "--json"),
+        "generate": call("generate", "-k", key, "--account", "alice", "--cohort", "c1", "--prompt", "The server",
+                         "-n", 40, "--seed", "00", "--json"),
+        "detect": call("detect", "-k", key, "--json", *ids),
+        "detect-claimed": call("detect", "-k", key, "--account", "alice", "--cohort", "c1", "--decoys", 20, "--json",
+                               *ids),
+        "detect-searched": call("detect", "-k", key, "--accounts", "accounts.txt", "--json", *ids),
+        "detect-short": call("detect", "-k", key, "--json", "short.txt"),
+        "selftest": call("selftest", "--json"),
+        "version": call("version", "--json"),
+    }
+
+
+def values(text: str) -> list[dict[str, Any]]:
+    """One value, or one a line."""
+    return [json.loads(text)] if text.startswith("{\n") else [json.loads(line) for line in text.splitlines()]
+
+
+def nodes(schema: Any, at: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(schema, dict):
+        yield at, schema
+        for name, part in schema.items():
+            yield from nodes(part, f"{at}/{name}")
+    elif isinstance(schema, list):
+        for index, part in enumerate(schema):
+            yield from nodes(part, f"{at}/{index}")
+
+
+class SchemaTest(unittest.TestCase):
+    now: dict[str, str]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        temporary = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(temporary.cleanup)
+        cls.now = outputs(Path(temporary.name))
+
+    def test_schemas_are_strict_and_described(self) -> None:
+        for name, schema in SCHEMAS.items():
+            jsonschema.Draft202012Validator.check_schema(schema)
+            for at, part in nodes(schema):
+                if "properties" in part and isinstance(part.get("type"), str):
+                    self.assertIs(part["additionalProperties"], False, name + at)
+                    for field, what in part["properties"].items():
+                        self.assertTrue("description" in what or "$ref" in what, f"{name}{at}: {field}")
+            self.assertIn("description", schema, name)
+
+    def test_every_output_has_its_schema(self) -> None:
+        used = set()
+        for name, text in self.now.items():
+            for value in values(text):
+                with self.subTest(name):
+                    jsonschema.validate(value, schema_of(value))
+                    used.add(schema_of(value)["title"])
+                    if "policy" in value:
+                        jsonschema.validate(value["policy"], SCHEMAS["policy-1"])
+                        used.add(SCHEMAS["policy-1"]["title"])
+        self.assertEqual(used, {schema["title"] for schema in SCHEMAS.values()})
+
+    def test_goldens_have_their_schemas_and_are_printed_now(self) -> None:
+        self.assertEqual({path.stem for path in GOLDENS.glob("*.json")}, set(self.now))
+        jsonschema.validate(json.loads((GOLDENS / "answers.jsonl").read_text()), SCHEMAS["generate-1"])
+        for name, text in self.now.items():
+            golden = values((GOLDENS / f"{name}.json").read_text())
+            printed = values(text)
+            for value in golden:
+                jsonschema.validate(value, schema_of(value))
+            for value in golden + printed:
+                for field in MACHINE_FIELDS:
+                    value.pop(field, None)
+            self.assertEqual(golden, printed, name)
+            self.assertEqual([list(value) for value in golden], [list(value) for value in printed], name)
+
+    def test_the_schemas_refuse_what_is_no_output(self) -> None:
+        """Of each golden: a foreign field, a missing one, and a value of another type."""
+        for path in GOLDENS.glob("*.json"):
+            for value in values(path.read_text()):
+                schema = schema_of(value)
+                valid = jsonschema.Draft202012Validator(schema).is_valid
+                self.assertFalse(valid({**value, "extra": 1}), path.name)
+                for at, part in list(nodes(value)):
+                    for field in part:
+                        where = [step for step in at.split("/") if step]
+                        changed = copy.deepcopy(value)
+                        target: Any = changed
+                        for step in where:
+                            target = target[int(step) if isinstance(target, list) else step]
+                        target[field] = {"other": "type"}
+                        self.assertFalse(valid(changed), f"{path.name}{at}: {field} of another type")
+                        del target[field]
+                        optional = field in ("lineUp", "tokenizer") and not where or field == "file"
+                        self.assertTrue(optional or not valid(changed), f"{path.name}{at}: no {field}")
+
+
+def write() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        for golden, text in outputs(Path(name)).items():
+            (GOLDENS / f"{golden}.json").write_text(text)
+
+
+if __name__ == "__main__":
+    if "--write" in sys.argv:
+        write()
+    else:
+        unittest.main(argv=sys.argv[:1], verbosity=1)
