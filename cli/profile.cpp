@@ -63,7 +63,7 @@ Result<Profile> make(const NewFlags& flags) {
   if (layers.empty()) layers = Profile::defaults().layers();
   std::optional<TokenizerReference> reference;
   if (!flags.tokenizer.empty()) {
-    COUNTERMARK_TRY(const auto tokenizer, text::load_tokenizer(flags.tokenizer));
+    COUNTERMARK_TRY(const auto tokenizer, text::load_tokenizer(flags.tokenizer, flags.name));
     const std::filesystem::path file = std::filesystem::absolute(flags.tokenizer);
     const std::filesystem::path beside = std::filesystem::absolute(
         flags.output.path.empty() || flags.output.path == "-" ? "profile.json" : flags.output.path);
