@@ -15,8 +15,8 @@ namespace {
 
 struct Case {
   const char* test;
-  const char* file;      // under tokenizers/
-  const char* vectors;   // under tokenizers/gguf/
+  const char* file;     // under tokenizers/
+  const char* vectors;  // under tokenizers/gguf/
   const char* name = "";
 };
 

@@ -65,8 +65,10 @@ class BpeTokenizer final : public Tokenizer {
       if (piece.size() >= kNoToken)
         return fail(ErrorCode::kUnsupported, "expected words of less than 4 GiB");
       scratch.tokens.clear();
-      for (const char c : piece)
-        scratch.tokens.push_back(parts_.byte_tokens[static_cast<unsigned char>(c)]);
+      for (const char c : piece) {
+        const TokenId token = parts_.byte_tokens[static_cast<unsigned char>(c)];
+        if (token != kNoToken) scratch.tokens.push_back(token);
+      }
       parts_.model.merge(scratch, ids);
     }
   }
@@ -76,11 +78,12 @@ class BpeTokenizer final : public Tokenizer {
 
 }  // namespace
 
-Status check_byte_tokens(const std::array<TokenId, 256>& byte_tokens) {
+Status check_byte_tokens(const std::array<TokenId, 256>& byte_tokens, bool may_be_dropped) {
   for (unsigned b = 0; b < 256; ++b) {
-    // These stand in no UTF-8, and some vocabularies lack them.
-    const bool is_spare = b == 0xc0 || b == 0xc1 || b >= 0xf5;
-    if (byte_tokens[b] == kNoToken && !is_spare)
+    const bool is_invalid = b == 0xc0 || b == 0xc1 || b >= 0xf5;
+    const bool is_rare =
+        (b < 0x20 && b != '\t' && b != '\n' && b != '\r') || b == 0xf1 || b == 0xf2;
+    if (byte_tokens[b] == kNoToken && !is_invalid && !(is_rare && may_be_dropped))
       return fail(ErrorCode::kUnsupported,
                   "without a token for the byte " + std::to_string(b) + " is not supported");
   }

@@ -44,13 +44,15 @@ struct BpeParts {
   bool add_prefix_space = false;  // to what lies between added tokens
   Pretokenizer pretokenizer;
   IdsByString whole_pieces{};  // by their bytes: tokens that come before any merge; often none
-  std::array<TokenId, 256> byte_tokens{};  // kNoToken for bytes that stand in no UTF-8
+  std::array<TokenId, 256> byte_tokens{};  // kNoToken: such bytes are dropped
   BpeModel model{};
   std::vector<std::optional<std::string>> bytes_of{};  // by id; nothing for an id not in use
 };
 
-// kUnsupported, naming the byte, when one that occurs in UTF-8 has no token.
-Status check_byte_tokens(const std::array<TokenId, 256>& byte_tokens);
+// kUnsupported, naming the byte, when one that stands in UTF-8 has no token. With `may_be_dropped`
+// control characters and the bytes F1 and F2, of planes that Unicode has not assigned, may lack
+// one: Falcon and StarCoder do, and the library drops such bytes before it merges.
+Status check_byte_tokens(const std::array<TokenId, 256>& byte_tokens, bool may_be_dropped);
 
 std::unique_ptr<const Tokenizer> make_bpe_tokenizer(std::string sha256, BpeParts parts);
 

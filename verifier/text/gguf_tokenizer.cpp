@@ -129,7 +129,7 @@ class Reader {
         parts.byte_tokens[static_cast<unsigned char>(bytes->front())] = id;
       if (bytes && named->whole_pieces) parts.whole_pieces.emplace(*bytes, id);
     }
-    if (const Status status = check_byte_tokens(parts.byte_tokens); !status)
+    if (const Status status = check_byte_tokens(parts.byte_tokens, true); !status)
       return unsupported("tokens", status.error().message);
     COUNTERMARK_CHECK(read_merges(ids, parts.model));
     return make_bpe_tokenizer(std::move(sha256_), std::move(parts));
@@ -184,7 +184,7 @@ class Reader {
       }
       parts.pieces.push_back(std::move(piece));
     }
-    if (const Status status = check_byte_tokens(parts.byte_tokens); !status)
+    if (const Status status = check_byte_tokens(parts.byte_tokens, false); !status)
       return unsupported("tokens", status.error().message);
     return make_spm_tokenizer(std::move(sha256_), std::move(parts));
   }

@@ -238,7 +238,7 @@ class Parser {
     COUNTERMARK_CHECK(in_.one_of("/model/end_of_word_suffix", {nullptr, ""}));
     COUNTERMARK_CHECK(in_.one_of("/model/byte_fallback", {nullptr, false}));
     COUNTERMARK_CHECK(in_.flag("/model/ignore_merges"));
-    // Every byte has a token (read_vocab), so nothing is ever unknown.
+    // Every byte has a token where there is an unk_token (read_vocab), so nothing is ever unknown.
     COUNTERMARK_CHECK(in_.flag("/model/fuse_unk"));
     if (!in_.value("/model/unk_token").is_string())
       return in_.one_of("/model/unk_token", {nullptr});
@@ -256,7 +256,8 @@ class Parser {
       const auto token = ids_.find(spell_byte(static_cast<std::uint8_t>(b)));
       parts_.byte_tokens[b] = token == ids_.end() ? kNoToken : token->second;
     }
-    if (const Status status = check_byte_tokens(parts_.byte_tokens); !status)
+    const bool drops = in_.value("/model/unk_token").is_null();
+    if (const Status status = check_byte_tokens(parts_.byte_tokens, drops); !status)
       return in_.unsupported("/model/vocab", status.error().message);
     return {};
   }
