@@ -54,7 +54,7 @@ bool is_white_space(std::uint32_t c, utf8proc_category_t category) {
 
 bool is_control(std::uint32_t c, utf8proc_category_t category) {
   return c == 0xfffd || category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CF ||
-         category == UTF8PROC_CATEGORY_CN || category == UTF8PROC_CATEGORY_CO;
+         category == UTF8PROC_CATEGORY_CO;
 }
 
 bool is_punctuation(std::uint32_t c, utf8proc_category_t category) {
