@@ -221,6 +221,7 @@ TEST(GgufBert, CutsWordsIntoTheLongestPieces) {
 
 TEST(Gguf, LongRunsTakeNoQuadraticTime) {
   Vocabulary spm = spm_vocabulary();
+  spm.add("\u2581", kNormal, -3);
   spm.add("e", kNormal, -1);
   spm.add("ee", kNormal, -2);
   const auto start = std::chrono::steady_clock::now();

@@ -67,8 +67,8 @@ TEST(NamedPretokenizers, CutAsTheirFamilies) {
 
 TEST(NamedPretokenizers, KnowUnicode16AndTheLongS) {
   // U+11F02, a letter, U+11F50, a digit, U+16D43: all younger than PCRE2's tables; U+017F folds.
-  EXPECT_EQ(named("llama-bpe", "a\U00011f02\U00016d43\U00011f50!'\u017f"),
-            (Strings{"a\U00011f02\U00016d43", "\U00011f50", "!", "'\u017f"}));
+  EXPECT_EQ(named("llama-bpe", "a\U00011f02\U00016d43\U00011f50'\u017f!"),
+            (Strings{"a\U00011f02\U00016d43", "\U00011f50", "'\u017f", "!"}));
   EXPECT_EQ(named("gpt-4o", "\ua7cb\ua7cd"), (Strings{"\ua7cb\ua7cd"}));
   EXPECT_EQ(named("gpt-4o", "\ua7cd\ua7cb"), (Strings{"\ua7cd", "\ua7cb"}));
   // U+180E is no white space.
@@ -81,6 +81,11 @@ TEST(Patterns, KeepWhatTheCutSays) {
   EXPECT_EQ(by_pattern(" ", "a b", Cut::Keep::kMatches), (Strings{" "}));
   EXPECT_EQ(by_pattern(" ", "", Cut::Keep::kAll), Strings());
   EXPECT_EQ(by_pattern(literal_pattern("(.)"), "a(.)b(x)"), (Strings{"a", "(.)", "b(x)"}));
+}
+
+TEST(Patterns, LongMatchesNeedNoStack) {
+  const std::string text(1'000'000, 'a');
+  EXPECT_EQ(by_pattern("(?:a|b|cd)+", text), (Strings{text}));
 }
 
 TEST(Patterns, DollarEndsALine) {

@@ -120,7 +120,7 @@ Result<std::vector<Cut>> cuts_of(Family family) {
   if (family == Family::kStarCoder) return std::vector<Cut>{{digit_pattern()}, gpt2_cut()};
   if (family == Family::kFalcon)
     return std::vector<Cut>{
-        {punctuation_pattern() + "+"}, gpt2_cut(), byte_digits_cut(), byte_triples_cut()};
+        {punctuation_pattern() + "++"}, gpt2_cut(), byte_digits_cut(), byte_triples_cut()};
   std::vector<Cut> cuts;
   for (const std::string& pattern : patterns(family)) {
     COUNTERMARK_TRY(std::string rewritten, pcre2_pattern(pattern));

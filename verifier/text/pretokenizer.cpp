@@ -64,8 +64,13 @@ Pieces::Pieces(const Pretokenizer& pretokenizer, std::string_view text)
 }
 
 Status Pieces::find(Level& level) {
-  const int found = pcre2_match(level.cut->code.get(), pcre2_text(level.text), level.text.size(),
-                                level.at, PCRE2_NO_UTF_CHECK, match_.get(), nullptr);
+  const auto match = [&](std::uint32_t options) {
+    return pcre2_match(level.cut->code.get(), pcre2_text(level.text), level.text.size(), level.at,
+                       PCRE2_NO_UTF_CHECK | options, match_.get(), nullptr);
+  };
+  int found = match(0);
+  // The interpreter has its stack on the heap.
+  if (found == PCRE2_ERROR_JIT_STACKLIMIT) found = match(PCRE2_NO_JIT);
   const PCRE2_SIZE* const span = pcre2_get_ovector_pointer(match_.get());
   if (found == PCRE2_ERROR_NOMATCH) {
     level.begin = level.end = level.text.size();

@@ -133,7 +133,7 @@ class PretokenizerParser {
     COUNTERMARK_CHECK(in_.only(at, {"type", "behavior"}));
     COUNTERMARK_CHECK(in_.one_of(at + "/behavior", {"Isolated", "Contiguous"}));
     const bool contiguous = in_.value(at + "/behavior") == "Contiguous";
-    cuts_.push_back({punctuation_pattern() + (contiguous ? "+" : "")});
+    cuts_.push_back({punctuation_pattern() + (contiguous ? "++" : "")});
     return {};
   }
 
