@@ -127,9 +127,7 @@ Run add_profile_command(CLI::App& app) {
   CLI::App* make_new = app.add_subcommand("new", "Write a profile");
   make_new->add_option("-t,--tokenizer", made->tokenizer, "The model's tokenizer, pinned by digest")
       ->type_name("FILE");
-  make_new->add_option("--name", made->name,
-                       "Name of the tokenizer; default: its file's name. For a rank file, and GGUF "
-                       "without tokenizer.ggml.pre, how text is cut: llama3, cl100k_base, …");
+  make_new->add_option("--name", made->name, "Name of the tokenizer; default: its file's name");
   make_new
       ->add_option("--layer", made->layers,
                    "NAME:WIDTH:SHARE:SLOTS, once a layer, ascending width; shares sum to 65536")
@@ -137,9 +135,11 @@ Run add_profile_command(CLI::App& app) {
   made->output.add_flags(*make_new);
   make_new->footer(
       "\nWithout --layer: shared:2:32768:1 cohort:2:8192:1 account:3:24576:8.\n"
+      "A tiktoken rank file, and GGUF without tokenizer.ggml.pre, do not say how text is cut; "
+      "there\n"
+      "--name does: llama3, cl100k_base, gpt-2, … (docs/formats.md).\n"
       "\nExamples:\n"
       "  countermark profile new -t tokenizer.json -o profile.json\n"
-      "  countermark profile new -t tokenizer.model --name llama3   # a tiktoken rank file\n"
       "  countermark profile new --layer shared:2:32768:1 --layer account:3:32768:16");
   auto checked = std::make_shared<CheckFlags>();
   CLI::App* check = app.add_subcommand("check", "Check a profile and its tokenizer's digest");
