@@ -177,7 +177,8 @@ class PretokenizerParser {
 
 class Parser {
  public:
-  Parser(const JsonDocument& file, Pretokenizer none) : in_(file), parts_{.pretokenizer = none} {}
+  Parser(const JsonDocument& file, Pretokenizer none)
+      : in_(file), parts_{.pretokenizer = std::move(none)} {}
 
   Result<BpeParts> parse() {
     COUNTERMARK_CHECK(
