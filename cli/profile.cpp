@@ -63,7 +63,7 @@ Result<Profile> make(const NewFlags& flags) {
   if (layers.empty()) layers = Profile::defaults().layers();
   std::optional<TokenizerReference> reference;
   if (!flags.tokenizer.empty()) {
-    COUNTERMARK_TRY(const auto tokenizer, text::load_tokenizer(flags.tokenizer));
+    COUNTERMARK_TRY(const auto tokenizer, text::load_tokenizer(flags.tokenizer, flags.name));
     const std::filesystem::path file = std::filesystem::absolute(flags.tokenizer);
     const std::filesystem::path beside = std::filesystem::absolute(
         flags.output.path.empty() || flags.output.path == "-" ? "profile.json" : flags.output.path);
@@ -135,6 +135,9 @@ Run add_profile_command(CLI::App& app) {
   made->output.add_flags(*make_new);
   make_new->footer(
       "\nWithout --layer: shared:2:32768:1 cohort:2:8192:1 account:3:24576:8.\n"
+      "A tiktoken rank file, and GGUF without tokenizer.ggml.pre, do not say how text is cut; "
+      "there\n"
+      "--name does: llama3, cl100k_base, gpt-2, … (docs/formats.md).\n"
       "\nExamples:\n"
       "  countermark profile new -t tokenizer.json -o profile.json\n"
       "  countermark profile new --layer shared:2:32768:1 --layer account:3:32768:16");

@@ -8,6 +8,7 @@ those are tested in the library.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -170,6 +171,17 @@ class CliTest(unittest.TestCase):
         self.assertEqual(len(json.loads(out)["layers"]), 1)
         self.refused(2, "profile", "new", "--layer", "shared:2", says=("--layer",))
         self.refused(3, "profile", "new", "--layer", "shared:2:5:1", says=("65536",))
+
+    def test_the_name_says_how_a_rank_file_is_read(self) -> None:
+        lines = (f"{base64.b64encode(bytes([b])).decode()} {b}\n" for b in range(256))
+        ranks = self.file("tokenizer.model", "".join(lines))
+        self.refused(3, "profile", "new", "-t", ranks,
+                     says=("tokenizer.model", "tokenizer.name", "'tokenizer'", "llama3"))
+        self.call("profile", "new", "-t", ranks, "--name", "llama3", "-o", "ranks.json")
+        self.call("profile", "check", "-p", "ranks.json")
+        self.call("detect", "-k", self.key, "-p", "ranks.json", ROOT / "LICENSE")
+        named = self.file("cl100k_base.tiktoken", ranks.read_bytes())
+        self.call("profile", "new", "-t", named)
 
     def test_bad_profiles(self) -> None:
         good = json.loads((MODEL / "profile.json").read_text())

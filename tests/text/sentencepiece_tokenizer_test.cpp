@@ -5,7 +5,6 @@
 
 #include <nlohmann/json.hpp>
 #include <random>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -44,33 +43,6 @@ TEST(SentencePiece, AgreesWithUpstream) {
       EXPECT_EQ(*tokenizer->decode(*ids), results["decoded"][i].get<std::string>());
     }
   }
-}
-
-TEST(SentencePiece, AgreesWithLlamaCpp) {
-  const std::string path = shared_data(kLlama);
-  const std::string inputs = shared_data("tokenizers/gguf/llama-spm.inp");
-  const std::string outputs = shared_data("tokenizers/gguf/llama-spm.out");
-  if (path.empty() || inputs.empty() || outputs.empty()) GTEST_SKIP() << "no Llama 2 model here";
-  const auto tokenizer = load_tokenizer(path);
-  ASSERT_TRUE(tokenizer);
-  EXPECT_EQ((*tokenizer)->vocab_size(), 32000U);
-  const std::string texts = *io::read_file(inputs);
-  std::istringstream expected(*io::read_file(outputs));
-  const std::string mark = "\n__ggml_vocab_test__\n";
-  std::size_t cases = 0;
-  for (std::size_t at = 0; at < texts.size();) {
-    const std::size_t end = texts.find(mark, at);
-    if (end == std::string::npos) break;
-    std::string line;
-    ASSERT_TRUE(std::getline(expected, line));
-    std::istringstream numbers(line);
-    std::vector<TokenId> ids;
-    for (TokenId id = 0; numbers >> id;) ids.push_back(id);
-    EXPECT_EQ(*(*tokenizer)->encode(texts.substr(at, end - at)), ids);
-    ++cases;
-    at = end + mark.size();
-  }
-  EXPECT_GE(cases, 40U);
 }
 
 TEST(SentencePiece, ControlSymbolsInTextAreOrdinary) {

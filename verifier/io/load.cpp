@@ -63,7 +63,7 @@ Result<std::unique_ptr<const text::Tokenizer>> load_tokenizer_of(const Profile& 
   if (path.empty() && reference && !reference->file.empty())
     path = (std::filesystem::path(profile_path).parent_path() / reference->file).string();
   if (path.empty()) return std::unique_ptr<const text::Tokenizer>();
-  COUNTERMARK_TRY(auto tokenizer, text::load_tokenizer(path));
+  COUNTERMARK_TRY(auto tokenizer, text::load_tokenizer(path, reference ? reference->name : ""));
   if (reference && tokenizer->sha256() != reference->sha256)
     return fail(Error{ErrorCode::kMismatch,
                       "this is not the profile's tokenizer: SHA-256 " + tokenizer->sha256() +

@@ -29,17 +29,16 @@ const BpeModel::Rule* BpeModel::find(TokenId left, TokenId right) const {
   return rule == rules_.end() ? nullptr : &rule->second;
 }
 
-void BpeModel::encode(std::string_view piece, Scratch& scratch, std::vector<TokenId>& ids) const {
-  assert(piece.size() < kEnd);
+void BpeModel::merge(Scratch& scratch, std::vector<TokenId>& ids) const {
+  const auto& tokens = scratch.tokens;
+  assert(tokens.size() < kEnd);
   auto& symbols = scratch.symbols;
   auto& heap = scratch.heap;
   symbols.clear();
   heap.clear();
-  for (const char c : piece) {
-    const auto at = static_cast<std::uint32_t>(symbols.size());
-    symbols.push_back({byte_tokens_[static_cast<unsigned char>(c)], at == 0 ? kEnd : at - 1,
-                       at + 1 == piece.size() ? kEnd : at + 1});
-  }
+  for (std::uint32_t at = 0; at < tokens.size(); ++at)
+    symbols.push_back(
+        {tokens[at], at == 0 ? kEnd : at - 1, at + 1 == tokens.size() ? kEnd : at + 1});
 
   const auto consider = [&](std::uint32_t at) {
     if (at == kEnd || symbols[at].next == kEnd) return false;

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The merging half of byte-pair encoding (Sennrich, Haddow, Birch 2016) over bytes.
+// The merging half of byte-pair encoding (Sennrich, Haddow, Birch 2016).
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <limits>
-#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -13,13 +11,11 @@
 
 namespace countermark::text {
 
+// Stands where a token might, in no vocabulary.
 inline constexpr TokenId kNoToken = std::numeric_limits<TokenId>::max();
 
 class BpeModel {
  public:
-  // `byte_tokens[b]` is the token of the byte b, kNoToken if it has none.
-  explicit BpeModel(const std::array<TokenId, 256>& byte_tokens) : byte_tokens_(byte_tokens) {}
-
   // From now on `left` and `right` side by side may become `merged`; a lower rank goes first. Of
   // two rules for one pair the later stands, as in the library.
   void add_merge(TokenId left, TokenId right, std::uint32_t rank, TokenId merged);
@@ -27,10 +23,9 @@ class BpeModel {
   // Reused from call to call, so that merging allocates nothing once it has grown.
   struct Scratch;
 
-  // Appends the tokens of `piece` (fewer than 2^32 bytes, each of which has a token): of all
-  // adjacent pairs with a rule, the leftmost of the lowest rank is merged, until none is left.
-  // O(n log n).
-  void encode(std::string_view piece, Scratch& scratch, std::vector<TokenId>& ids) const;
+  // Merges `scratch.tokens` (fewer than 2^32) and appends the result to `ids`: of all adjacent
+  // pairs with a rule, the leftmost of the lowest rank is merged, until none is left. O(n log n).
+  void merge(Scratch& scratch, std::vector<TokenId>& ids) const;
 
  private:
   struct Rule {
@@ -39,7 +34,6 @@ class BpeModel {
   };
   const Rule* find(TokenId left, TokenId right) const;
 
-  std::array<TokenId, 256> byte_tokens_;
   std::unordered_map<std::uint64_t, Rule> rules_{};  // by left << 32 | right
 };
 
@@ -59,6 +53,7 @@ struct BpeModel::Scratch {
     TokenId merged;
   };
 
+  std::vector<TokenId> tokens{};
   std::vector<Symbol> symbols{};
   std::vector<Candidate> heap{};
 };

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "verifier/text/pretokenizer.h"
 
-#include <string>
+#include <utility>
+
+#include "verifier/text/pattern.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -9,71 +11,97 @@
 namespace countermark::text {
 namespace {
 
-// The property White_Space.
-#define SPACE \
-  R"(\x09-\x0d\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})"
-
-// General category L; the ranges are those of Unicode 16.0 that Unicode 14.0 did not assign.
-#define LETTER                                                                               \
-  R"(\p{L}\x{1c89}-\x{1c8a}\x{a7cb}-\x{a7cd}\x{a7da}-\x{a7dc}\x{105c0}-\x{105f3})"           \
-  R"(\x{10d4a}-\x{10d65}\x{10d6f}-\x{10d85}\x{10ec2}-\x{10ec4}\x{1123f}-\x{11240})"          \
-  R"(\x{11380}-\x{11389}\x{1138b}\x{1138e}\x{11390}-\x{113b5}\x{113b7}\x{113d1}\x{113d3})"   \
-  R"(\x{11bc0}-\x{11be0}\x{11f02}\x{11f04}-\x{11f10}\x{11f12}-\x{11f33}\x{1342f})"           \
-  R"(\x{13441}-\x{13446}\x{13460}-\x{143fa}\x{16100}-\x{1611d}\x{16d40}-\x{16d6c}\x{18cff})" \
-  R"(\x{1b132}\x{1b155}\x{1df25}-\x{1df2a}\x{1e030}-\x{1e06d}\x{1e4d0}-\x{1e4eb})"           \
-  R"(\x{1e5d0}-\x{1e5ed}\x{1e5f0}\x{2b739}\x{2ebf0}-\x{2ee5d}\x{31350}-\x{323af})"
-
-// General category N, in the same way.
-#define NUMBER                                                                           \
-  R"(\p{N}\x{10d40}-\x{10d49}\x{116d0}-\x{116e3}\x{11bf0}-\x{11bf9}\x{11f50}-\x{11f59})" \
-  R"(\x{16130}-\x{16139}\x{16d70}-\x{16d79}\x{1ccf0}-\x{1ccf9}\x{1d2c0}-\x{1d2d3})"      \
-  R"(\x{1e4f0}-\x{1e4f9}\x{1e5f1}-\x{1e5fa})"
-
-// GPT-2's encoder.py, "pat". Some alternative matches wherever a character stands.
-constexpr const char* kPattern =
-    R"('(?:[sdmt]|ll|ve|re)| ?[)" LETTER R"(]+| ?[)" NUMBER R"(]+| ?[^)" SPACE LETTER NUMBER
-    R"(]+|[)" SPACE R"(]+(?![^)" SPACE R"(])|[)" SPACE R"(]+)";
-#undef SPACE
-#undef LETTER
-#undef NUMBER
-
 std::string pcre2_message(int number) {
   PCRE2_UCHAR text[256] = {};
   pcre2_get_error_message(number, text, sizeof text);
   return reinterpret_cast<const char*>(text);
 }
 
-PCRE2_SPTR pcre2_text(const char* text) { return reinterpret_cast<PCRE2_SPTR>(text); }
+PCRE2_SPTR pcre2_text(std::string_view text) { return reinterpret_cast<PCRE2_SPTR>(text.data()); }
+
+Result<std::shared_ptr<const pcre2_code>> compile(const Cut& cut) {
+  int error = 0;
+  PCRE2_SIZE offset = 0;
+  const std::uint32_t options = cut.on_bytes ? 0 : PCRE2_UTF | PCRE2_UCP;
+  pcre2_code* code =
+      pcre2_compile(pcre2_text(cut.pattern), cut.pattern.size(), options, &error, &offset, nullptr);
+  if (code == nullptr)
+    return fail(ErrorCode::kUnsupported, "a pattern does not compile: " + pcre2_message(error));
+  std::shared_ptr<const pcre2_code> shared(code,
+                                           [code](const pcre2_code*) { pcre2_code_free(code); });
+  std::uint32_t matches_empty = 0;
+  pcre2_pattern_info(code, PCRE2_INFO_MATCHEMPTY, &matches_empty);
+  if (matches_empty != 0)
+    return fail(ErrorCode::kUnsupported, "a pattern that matches nothing at all is not supported");
+  pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where there is no JIT, pcre2_match interprets
+  return shared;
+}
 
 }  // namespace
 
-Result<Pretokenizer> Pretokenizer::create() {
-  int error = 0;
-  PCRE2_SIZE offset = 0;
-  pcre2_code* code = pcre2_compile(pcre2_text(kPattern), PCRE2_ZERO_TERMINATED,
-                                   PCRE2_UTF | PCRE2_UCP, &error, &offset, nullptr);
-  if (code == nullptr)
-    return fail(ErrorCode::kInternal, "cannot compile GPT-2's pattern: " + pcre2_message(error));
-  pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where there is no JIT, pcre2_match interprets
-  return Pretokenizer(std::shared_ptr<const pcre2_code>(
-      code, [code](const pcre2_code*) { pcre2_code_free(code); }));
+Cut gpt2_cut() {
+  // Some alternative matches wherever a character stands.
+  return {*pcre2_pattern(R"('(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|)"
+                         R"(\s+(?!\S)|\s+)")};
+}
+
+Cut byte_digits_cut() { return {R"([0-9\xb2\xb3\xb9\xbc-\xbe]+)", Cut::Keep::kAll, true}; }
+Cut byte_triples_cut() { return {"[0-9][0-9][0-9]", Cut::Keep::kAll, true}; }
+
+Result<Pretokenizer> Pretokenizer::create(const std::vector<Cut>& cuts) {
+  std::vector<Compiled> compiled;
+  for (const Cut& cut : cuts) {
+    COUNTERMARK_TRY(auto code, compile(cut));
+    compiled.push_back({std::move(code), cut.keep});
+  }
+  return Pretokenizer(std::move(compiled));
 }
 
 Pieces::Pieces(const Pretokenizer& pretokenizer, std::string_view text)
-    : code_(pretokenizer.code_.get()),
-      match_(pcre2_match_data_create(1, nullptr), pcre2_match_data_free),
-      text_(text) {}
+    : text_(text), match_(pcre2_match_data_create(1, nullptr), pcre2_match_data_free) {
+  levels_.reserve(pretokenizer.cuts_.size());
+  for (const auto& cut : pretokenizer.cuts_) levels_.push_back({&cut});
+}
 
-Result<std::string_view> Pieces::next() {
-  if (at_ == text_.size()) return std::string_view{};
-  const int found = pcre2_match(code_, pcre2_text(text_.data()), text_.size(), at_,
-                                PCRE2_NO_UTF_CHECK, match_.get(), nullptr);
+Status Pieces::find(Level& level) {
+  const auto match = [&](std::uint32_t options) {
+    return pcre2_match(level.cut->code.get(), pcre2_text(level.text), level.text.size(), level.at,
+                       PCRE2_NO_UTF_CHECK | options, match_.get(), nullptr);
+  };
+  int found = match(0);
+  // The interpreter has its stack on the heap.
+  if (found == PCRE2_ERROR_JIT_STACKLIMIT) found = match(PCRE2_NO_JIT);
   const PCRE2_SIZE* const span = pcre2_get_ovector_pointer(match_.get());
-  if (found < 1 || span[0] != at_ || span[1] <= at_)
-    return fail(ErrorCode::kInternal, "cannot split text at byte " + std::to_string(at_) + ": " +
-                                          (found < 0 ? pcre2_message(found) : "a gap"));
-  at_ = span[1];
-  return text_.substr(span[0], span[1] - span[0]);
+  if (found == PCRE2_ERROR_NOMATCH) {
+    level.begin = level.end = level.text.size();
+  } else if (found >= 0) {
+    level.begin = span[0];
+    level.end = span[1];
+  } else {
+    return fail(ErrorCode::kInternal, "cannot cut text: " + pcre2_message(found));
+  }
+  level.found = true;
+  return {};
+}
+
+Result<std::string_view> Pieces::next(std::size_t number) {
+  if (number == 0) return std::exchange(text_, {});
+  Level& level = levels_[number - 1];
+  for (;;) {
+    if (level.at == level.text.size()) {
+      COUNTERMARK_TRY(level.text, next(number - 1));
+      if (level.text.empty()) return level.text;
+      level.at = 0;
+      level.found = false;
+    }
+    if (!level.found) COUNTERMARK_CHECK(find(level));
+    const bool is_gap = level.at < level.begin;
+    const std::size_t end = is_gap ? level.begin : level.end;
+    const std::string_view piece = level.text.substr(level.at, end - level.at);
+    level.at = end;
+    if (!is_gap) level.found = false;
+    if (level.cut->keep != (is_gap ? Cut::Keep::kMatches : Cut::Keep::kGaps)) return piece;
+  }
 }
 
 }  // namespace countermark::text

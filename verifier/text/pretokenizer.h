@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cuts text into the pieces that byte-level BPE merges within, by GPT-2's pattern.
+// Cuts text into the pieces that byte-level BPE merges within.
 //
-// The pattern is Hugging Face's ByteLevel with use_regex, whose engine is Oniguruma with Unicode
-// 16.0. Where PCRE2 differs, the pattern spells the difference out: white space is the property
-// White_Space (PCRE2's \s also has U+180E), and letters and numbers include those that Unicode 15
-// and 16 added to PCRE2 10.42's Unicode 14. A test compares all code points.
+// A pre-tokenizer is a list of cuts. Each cuts every piece of the one before by a pattern, which
+// sees that piece alone.
 #pragma once
 
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <string_view>
-#include <utility>
+#include <vector>
 
 #include "watermark/error.h"
 
@@ -19,33 +18,66 @@ struct pcre2_real_match_data_8;  // pcre2_match_data
 
 namespace countermark::text {
 
+struct Cut {
+  enum class Keep { kAll, kMatches, kGaps };
+
+  std::string pattern;     // as PCRE2 reads it; see pattern.h
+  Keep keep = Keep::kAll;  // which become pieces: matches, what lies between them, or both
+  bool on_bytes = false;   // the pattern sees single bytes instead of characters
+};
+
 // Immutable; may be used by many threads at once, each with its own Pieces.
 class Pretokenizer {
  public:
-  // kInternal when the pattern does not compile.
-  static Result<Pretokenizer> create();
+  // kUnsupported when a pattern does not compile or
+  // matches the empty string.
+  static Result<Pretokenizer> create(const std::vector<Cut>& cuts);
 
  private:
   friend class Pieces;
-  explicit Pretokenizer(std::shared_ptr<const pcre2_real_code_8> code) : code_(std::move(code)) {}
+  struct Compiled {
+    std::shared_ptr<const pcre2_real_code_8> code;
+    Cut::Keep keep;
+  };
+  explicit Pretokenizer(std::vector<Compiled> cuts) : cuts_(std::move(cuts)) {}
 
-  std::shared_ptr<const pcre2_real_code_8> code_;
+  std::vector<Compiled> cuts_;
 };
 
-// The pieces of one text from first to last; together they are the whole text.
+// GPT-2's pattern (encoder.py, "pat"), which is also Hugging Face's ByteLevel with use_regex.
+Cut gpt2_cut();
+
+// Cuts that Falcon makes after ByteLevel, which has turned bytes into characters: Digits sees the
+// bytes B2, B3, B9 and BC to BE as numbers, as their characters are. Nothing but cuts on bytes may
+// follow.
+Cut byte_digits_cut();
+Cut byte_triples_cut();
+
+// The pieces of one text from first to last. They are the whole text, unless a cut keeps less.
 class Pieces {
  public:
   // `text` is valid UTF-8 and outlives this object, as does `pretokenizer`.
   Pieces(const Pretokenizer& pretokenizer, std::string_view text);
 
-  // The next piece, empty at the end; linear in its length. kInternal when PCRE2 gives up.
-  Result<std::string_view> next();
+  // The next piece, empty at the end. kInternal when PCRE2 gives up.
+  Result<std::string_view> next() { return next(levels_.size()); }
 
  private:
-  const pcre2_real_code_8* code_;
-  std::shared_ptr<pcre2_real_match_data_8> match_;
+  // What one cut has left of a piece of the cut before.
+  struct Level {
+    const Pretokenizer::Compiled* cut;
+    std::string_view text{};
+    std::size_t at = 0;
+    bool found = false;  // whether the next match is known: it ends at `end`
+    std::size_t begin = 0;
+    std::size_t end = 0;
+  };
+  Result<std::string_view> next(std::size_t level);
+  Status find(Level& level);
+
   std::string_view text_;
-  std::size_t at_ = 0;
+  std::vector<Level> levels_{};
+  std::shared_ptr<pcre2_real_match_data_8> match_;
 };
 
 }  // namespace countermark::text

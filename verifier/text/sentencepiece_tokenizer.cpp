@@ -56,10 +56,7 @@ class SentencePieceTokenizer final : public Tokenizer {
     std::vector<int> given;
     given.reserve(ids.size());
     for (const TokenId id : ids) {
-      if (id >= vocab_size())
-        return fail(ErrorCode::kMismatch, "token " + std::to_string(given.size()) + " has the id " +
-                                              std::to_string(id) +
-                                              ", which is not in the vocabulary");
+      if (id >= vocab_size()) return fail(not_in_vocabulary(given.size(), id));
       given.push_back(static_cast<int>(id));
     }
     const auto decoded = model_->DecodeIdsAsImmutableProto(given);

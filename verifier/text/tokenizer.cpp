@@ -1,27 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "verifier/text/tokenizer.h"
 
+#include <filesystem>
 #include <utility>
 
 #include "verifier/io/file.h"
-#include "verifier/text/bpe_tokenizer.h"
+#include "verifier/text/gguf_tokenizer.h"
 #include "verifier/text/sentencepiece_tokenizer.h"
+#include "verifier/text/tiktoken.h"
+#include "verifier/text/tokenizer_json.h"
 #include "watermark/json.h"
 #include "watermark/prf/hash.h"
 
 namespace countermark::text {
 
-Result<std::unique_ptr<const Tokenizer>> parse_tokenizer(std::string_view bytes) {
+Result<std::unique_ptr<const Tokenizer>> parse_tokenizer(std::string_view bytes,
+                                                         std::string_view name) {
   std::string digest = to_hex(sha256(bytes));
+  if (bytes.starts_with("GGUF")) return parse_gguf_tokenizer(bytes, std::move(digest), name);
   const std::size_t first = skip_json_space(bytes, 0);
   if (first == bytes.size()) return fail(ErrorCode::kInvalidInput, "expected a tokenizer: empty");
-  return bytes[first] == '{' ? parse_bpe_tokenizer(bytes, std::move(digest))
-                             : parse_sentencepiece_tokenizer(bytes, std::move(digest));
+  if (bytes[first] == '{') return parse_tokenizer_json(bytes, std::move(digest));
+  // No field of a SentencePiece model begins with such a byte.
+  if (is_base64(bytes.front())) return parse_tiktoken(bytes, std::move(digest), name);
+  return parse_sentencepiece_tokenizer(bytes, std::move(digest));
 }
 
-Result<std::unique_ptr<const Tokenizer>> load_tokenizer(const std::string& path) {
+Result<std::unique_ptr<const Tokenizer>> load_tokenizer(const std::string& path,
+                                                        const std::string& name) {
   COUNTERMARK_TRY(const std::string bytes, io::read_file(path));
-  auto tokenizer = parse_tokenizer(bytes);
+  auto tokenizer =
+      parse_tokenizer(bytes, name.empty() ? std::filesystem::path(path).stem().string() : name);
   if (!tokenizer) return fail(std::move(tokenizer).error().in_file(path));
   return tokenizer;
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // From text to token ids and back, exactly as the model's own tokenizer does it.
 //
-// Two families for now: byte-level BPE from a Hugging Face tokenizer.json, and SentencePiece
-// models through libsentencepiece. A component that we do not know is an error that names it,
-// never a guess: a wrong tokenization is a silent false negative.
+// Read are a Hugging Face tokenizer.json (byte-level BPE), tiktoken's rank files, the vocabulary of
+// a GGUF file (BPE, SentencePiece's BPE, WordPiece), and SentencePiece models through
+// libsentencepiece. A component that we do not know is an error that names it, never a guess: a
+// wrong tokenization is a silent false negative.
 #pragma once
 
 #include <memory>
@@ -32,9 +33,10 @@ class Tokenizer {
   virtual Result<std::vector<TokenId>> encode(std::string_view text) const = 0;
 
   // The text of `ids`: the inverse of encode on ids that encode made, up to what the tokenizer
-  // itself does to text (BPE's add_prefix_space leaves one leading space; SentencePiece applies its
-  // normalization, reads U+2581 as a space, and writes unknown characters as U+2047). Special
-  // tokens are written as they are spelled by BPE, and not at all by SentencePiece. A sequence that
+  // itself does to text (BPE's add_prefix_space leaves one leading space, and form C is not undone;
+  // SentencePiece applies its normalization, reads U+2581 as a space, and writes unknown characters
+  // as U+2047; WordPiece keeps words only). Special tokens are written as they are spelled by BPE
+  // and WordPiece, and not at all by SentencePiece. A sequence that
   // begins or ends inside a multi-byte character gives those bytes as they are. kMismatch names the
   // position of an id outside the vocabulary.
   virtual Result<std::string> decode(TokenSpan ids) const = 0;
@@ -45,16 +47,26 @@ class Tokenizer {
  protected:
   explicit Tokenizer(std::string sha256) : sha256_(std::move(sha256)) {}
 
+  // decode's error about the id at `position`.
+  static Error not_in_vocabulary(std::size_t position, TokenId id) {
+    return {ErrorCode::kMismatch, "token " + std::to_string(position) + " has the id " +
+                                      std::to_string(id) + ", which is not in the vocabulary"};
+  }
+
  private:
   std::string sha256_;
 };
 
-// Reads a tokenizer from the bytes of its file: JSON if the first byte that is not white space is
-// '{', else a SentencePiece model. kInvalidInput for damaged bytes, kUnsupported, with the field's
-// name, for a component that this version does not know.
-Result<std::unique_ptr<const Tokenizer>> parse_tokenizer(std::string_view bytes);
+// Reads a tokenizer from the bytes of its file: GGUF by its first four bytes; JSON if the first
+// byte that is not white space is '{'; a rank file if it is a letter or digit of base64; else a
+// SentencePiece model. Rank files, and GGUF files without tokenizer.ggml.pre, do not say how text
+// is cut before it is merged; `name` does (named_pretokenizers.h). kInvalidInput for damaged bytes,
+// kUnsupported, with the field's name, for a component that this version does not know.
+Result<std::unique_ptr<const Tokenizer>> parse_tokenizer(std::string_view bytes,
+                                                         std::string_view name = {});
 
-// The same from a file; errors name it.
-Result<std::unique_ptr<const Tokenizer>> load_tokenizer(const std::string& path);
+// The same from a file; errors name it. An empty `name` is the file's own without its extension.
+Result<std::unique_ptr<const Tokenizer>> load_tokenizer(const std::string& path,
+                                                        const std::string& name = {});
 
 }  // namespace countermark::text

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// Byte-level BPE from a Hugging Face tokenizer.json.
+//
+// Known: model BPE without dropout; normalizer NFC; pre_tokenizer ByteLevel, alone or at the end of
+// a sequence of Split, Digits and Punctuation (Falcon's Digits and Split may follow it); decoder
+// ByteLevel; added tokens. A post_processor that only adds special tokens or moves offsets does
+// not change ids here. Any other component, field or value is kUnsupported and named.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "verifier/text/tokenizer.h"
+#include "watermark/error.h"
+
+namespace countermark::text {
+
+// Reads the bytes of a tokenizer.json whose digest is `sha256`.
+Result<std::unique_ptr<const Tokenizer>> parse_tokenizer_json(std::string_view bytes,
+                                                              std::string sha256);
+
+}  // namespace countermark::text
