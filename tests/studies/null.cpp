@@ -6,7 +6,11 @@
 // document p-value; both are compared with the uniform law. With --corrected N documents x keys,
 // only the smallest p-value of the whole family is looked at.
 //
-// Usage: study_null KEYS PROFILE MODE FILE...   MODE: pooled (documents and pooled) or family
+// The long study goes further into the tail: every position of the text belongs to the shared
+// layer, and for each key the same number of distinct tuples gives one p-value.
+//
+// Usage: study_null KEYS PROFILE MODE FILE...
+// MODE: pooled (documents and pooled), family, or long
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -183,6 +187,72 @@ int family_study(std::uint64_t keys, const Profile& profile,
   return checks.exit_code();
 }
 
+// The tuples of each key of the long study.
+constexpr std::size_t kLongTuples = 100'000;
+
+int long_study(std::uint64_t keys, const Profile& profile,
+               const std::vector<std::vector<TokenId>>& documents) {
+  const Profile one_layer =
+      need(Profile::create({{LayerKind::kShared, 2, kShareTotal, 1}}, profile.tokenizer()));
+  std::vector<std::uint64_t> sums(keys);
+  in_parallel(keys, "keys", [&](std::uint64_t k) {
+    const NativeMark mark = need(NativeMark::create(study_key("null study 2", k), one_layer));
+    detect::Tape tape(mark);
+    for (const auto& document : documents) {
+      tape.add(document);
+      if (tape.layer(0).tokens.size() >= kLongTuples) break;
+    }
+    const detect::LayerTape& tuples = tape.layer(0);
+    if (tuples.tokens.size() < kLongTuples)
+      need(Result<int>(fail(ErrorCode::kInvalidInput, "the text has too few distinct tuples")));
+    const Tag tag = mark.tag(0, "", 0);
+    mark.tallies(0, std::span(tuples.states).first(kLongTuples),
+                 TokenSpan(tuples.tokens).first(kLongTuples), {&tag, 1}, {&sums[k], 1});
+  });
+
+  Checks checks;
+  bool within = true;
+  std::printf("%zu distinct tuples a key\n", kLongTuples);
+  std::printf("level     expected  counted  least  most (false alarm 1e-4 on each side)\n");
+  for (int level = 1; level <= 6; ++level) {
+    const std::uint64_t critical =
+        stats::gamma_critical(kLongTuples, PValue::from_parts(1, -level));
+    const auto count = static_cast<std::uint64_t>(std::count_if(
+        sums.begin(), sums.end(), [critical](std::uint64_t sum) { return sum >= critical; }));
+    const double expected = static_cast<double>(keys) * std::pow(10.0, -level);
+    // Too few would be a fault too: the scores lie .000003 below their exponentials on average,
+    // which is .001 standard deviations of a key's sum.
+    const std::uint64_t least =
+        stats::binomial_interval(keys, std::pow(10.0, -level), 0.9998).least;
+    const std::uint64_t most = stats::poisson_upper_limit(expected, 1e-4);
+    std::printf("1e-%d      %8.1f  %7llu  %5llu  %4llu\n", level, expected,
+                static_cast<unsigned long long>(count), static_cast<unsigned long long>(least),
+                static_cast<unsigned long long>(most));
+    within = within && least <= count && count <= most;
+  }
+  const double n = static_cast<double>(kLongTuples);
+  double mean = 0;
+  for (const std::uint64_t sum : sums) mean += std::ldexp(static_cast<double>(sum), -20) / n;
+  mean /= static_cast<double>(keys);
+  double variance = 0;
+  for (const std::uint64_t sum : sums) {
+    const double difference = std::ldexp(static_cast<double>(sum), -20) - n * mean;
+    variance += difference * difference / n;
+  }
+  variance /= static_cast<double>(keys - 1);
+  const double scores = n * static_cast<double>(keys);
+  const double mean_errors = (mean - 1) * std::sqrt(scores);
+  const double variance_errors = (variance - 1) * std::sqrt(static_cast<double>(keys) / 2);
+  std::printf("mean of %.3g scores %.7f: %+.2f standard errors from the null's 1\n", scores, mean,
+              mean_errors);
+  std::printf("variance of the keys' sums %.4f of the null's: %+.2f standard errors\n", variance,
+              variance_errors);
+  checks.add("counts at every level between their limits", within);
+  checks.add("mean score within 4 standard errors", std::abs(mean_errors) <= 4);
+  checks.add("variance within 4 standard errors", std::abs(variance_errors) <= 4);
+  return checks.exit_code();
+}
+
 }  // namespace
 }  // namespace countermark::studies
 
@@ -190,19 +260,21 @@ int main(int argc, char** argv) {
   using namespace countermark;
   using namespace countermark::studies;
   if (argc < 5) {
-    std::fprintf(stderr, "usage: study_null KEYS PROFILE pooled|family FILE...\n");
+    std::fprintf(stderr, "usage: study_null KEYS PROFILE pooled|family|long FILE...\n");
     return 2;
   }
   const std::uint64_t keys = std::strtoull(argv[1], nullptr, 10);
-  const bool family = std::string(argv[3]) == "family";
+  const std::string mode = argv[3];
   const Profile profile = need(io::load_profile(argv[2]));
   const auto tokenizer = need(io::load_tokenizer_of(profile, argv[2], ""));
   const auto documents =
-      read_documents(*tokenizer, std::vector<std::string>(argv + 4, argv + argc), !family);
+      read_documents(*tokenizer, std::vector<std::string>(argv + 4, argv + argc), mode != "family");
   std::size_t tokens = 0;
   for (const auto& document : documents) tokens += document.size();
   std::printf("%llu keys, %zu documents, %zu tokens, profile %s\n",
               static_cast<unsigned long long>(keys), documents.size(), tokens,
               profile.digest().substr(0, 16).c_str());
-  return family ? family_study(keys, profile, documents) : pooled_study(keys, profile, documents);
+  if (mode == "long") return long_study(keys, profile, documents);
+  return mode == "family" ? family_study(keys, profile, documents)
+                          : pooled_study(keys, profile, documents);
 }
