@@ -45,7 +45,8 @@ std::vector<NativeMark> make_marks() {
 struct Event {
   bool is_commit = true;  // else the start of a channel
   TokenId token = 0;
-  bool is_marked = false;  // drawn so, and then committed
+  bool is_marked = false;          // drawn so, and then committed
+  std::vector<TokenId> context{};  // that a commit followed
 };
 
 struct Row {
@@ -106,8 +107,8 @@ class Engine {
         response_(fresh()) {}
 
   void run(fuzz::Input& input) {
-    // Enough for every state that so few tokens can reach, and little enough to be quick.
-    for (int step = 0; step < 200 && !input.empty(); ++step) {
+    // Enough to fill a response and its channels, and little enough to be quick.
+    for (int step = 0; step < 100 && !input.empty(); ++step) {
       switch (input.below(8)) {
         case 0:
           commit(input.below(kVocab), false);
@@ -134,9 +135,10 @@ class Engine {
 
   void commit(TokenId token, bool is_marked) {
     const auto tokens = response_.tokens().size();
+    auto context = context_after(channel());
     const bool took = response_.commit(token);
     require(took == (tokens < max_tokens_), "a token is refused exactly when the response is full");
-    if (took) events_.push_back({true, token, is_marked});
+    if (took) events_.push_back({true, token, is_marked, std::move(context)});
   }
 
   void start_channel() {
@@ -145,7 +147,7 @@ class Engine {
     const bool started = response_.start_channel();
     require(started == (channels < Response::kMaxChannels), "channels are counted");
     if (!started) return;
-    events_.push_back({false});
+    events_.push_back({false, 0, false, {}});
     require(response_.channel().empty(), "a channel begins empty");
   }
 
@@ -157,26 +159,29 @@ class Engine {
     check_rebuilt();
   }
 
-  // The contexts, with their width, that the committed tokens followed, one for each commit that
-  // had a route; by the tokens themselves, not by fingerprints.
-  std::set<std::vector<TokenId>> used_contexts(const Response& response) const {
-    std::set<std::vector<TokenId>> used;
-    std::vector<TokenId> channel;
-    std::size_t commits = 0;
+  // The tokens of the current channel, by the record of calls.
+  std::vector<TokenId> channel() const {
+    std::vector<TokenId> tokens;
     for (const Event& event : events_) {
-      if (!event.is_commit) channel.clear();
-      if (event.is_commit) {
-        ++commits;
-        if (const auto route = mark_.route(channel)) used.insert(last(channel, route->width));
-        channel.push_back(event.token);
-      }
+      if (!event.is_commit) tokens.clear();
+      if (event.is_commit) tokens.push_back(event.token);
     }
-    require(commits == response.tokens().size(), "every commit is a token");
-    return used;
+    return tokens;
   }
 
-  static std::vector<TokenId> last(const std::vector<TokenId>& tokens, std::size_t count) {
-    return {tokens.end() - static_cast<std::ptrdiff_t>(count), tokens.end()};
+  // The tokens that decide the draw after `channel`; none where they are too few. Contexts are told
+  // apart by their tokens and width, not by fingerprints.
+  std::vector<TokenId> context_after(const std::vector<TokenId>& channel) const {
+    const auto route = mark_.route(channel);
+    if (!route) return {};
+    return {channel.end() - static_cast<std::ptrdiff_t>(route->width), channel.end()};
+  }
+
+  std::set<std::vector<TokenId>> used_contexts() const {
+    std::set<std::vector<TokenId>> used;
+    for (const Event& event : events_)
+      if (!event.context.empty()) used.insert(event.context);
+    return used;
   }
 
   void draw(fuzz::Input& input) {
@@ -245,16 +250,16 @@ class Engine {
                   std::uint32_t attempt) const {
     if (drawn.kind != DrawKind::kMarked) return;
     require(attempt == 0, "a re-draw is not marked");
-    std::vector<TokenId> channel(response_.channel().begin(), response_.channel().end());
-    auto used = used_contexts(response_);
+    std::vector<TokenId> before = channel();
+    auto used = used_contexts();
     for (const TokenId token : path) {
-      if (const auto route = mark_.route(channel)) used.insert(last(channel, route->width));
-      channel.push_back(token);
+      if (auto context = context_after(before); !context.empty()) used.insert(std::move(context));
+      before.push_back(token);
     }
-    const auto route = mark_.route(channel);
+    const auto route = mark_.route(before);
     require(route && route->layer == drawn.layer, "a marked draw is in the layer of its context");
     require(response_.tag(drawn.layer).has_value(), "a marked draw has an identity");
-    require(!used.contains(last(channel, route->width)), "no context is marked twice");
+    require(!used.contains(context_after(before)), "no context is marked twice");
     require(used.size() < max_contexts_, "a full history marks nothing");
   }
 
@@ -265,9 +270,9 @@ class Engine {
       require(event.is_commit ? rebuilt.commit(event.token) : rebuilt.start_channel(),
               "what stands can be done again");
     require(std::ranges::equal(rebuilt.tokens(), response_.tokens()), "the same tokens");
-    require(rebuilt.channel().size() == response_.channel().size(), "the same channel");
+    require(std::ranges::equal(response_.channel(), channel()), "the same channel");
     require(rebuilt.mark_point() == response_.mark_point(), "the same point");
-    const std::size_t contexts = used_contexts(response_).size();
+    const std::size_t contexts = used_contexts().size();
     require(rebuilt.history().size() == std::min(contexts, max_contexts_) &&
                 response_.history().size() == rebuilt.history().size(),
             "the history holds each context once");
