@@ -6,7 +6,8 @@
 
 namespace countermark::corpora {
 
-// $COUNTERMARK_MODEL if set; else the installed folder; else the source tree's.
+// $COUNTERMARK_MODEL if set; else the folder that was installed with this program; else the source
+// tree's.
 std::string model_folder();
 
 }  // namespace countermark::corpora

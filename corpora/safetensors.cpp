@@ -136,7 +136,7 @@ Result<std::vector<Extent>> read_header(std::string_view bytes, std::uint64_t da
   }
   for (const auto& [name, unused] : header.root().items())
     if (!known.contains(name))
-      return fail(header.error_at("/" + name, ErrorCode::kInvalidInput,
+      return fail(header.error_at("/" + json_pointer_part(name), ErrorCode::kInvalidInput,
                                   "is not a tensor of this architecture and shape"));
   COUNTERMARK_CHECK(check_coverage(header, extents, data_size));
   return extents;

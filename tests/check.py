@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Formatting, lint and layering of the sources: what `./run check` runs after a build.
+"""Formatting, lint and layering of the sources, and the kernel of another processor: what `./run check` runs after a build.
 
 check.py BUILD: BUILD is a configured folder with compile_commands.json. `--fix` formats in place.
 clang-tidy looks at every translation unit of ours; results are remembered by the digest of the
@@ -65,6 +65,32 @@ def check_layers() -> bool:
     return subprocess.run([sys.executable, "tests/layers_test.py"], cwd=ROOT, check=False).returncode == 0
 
 
+KERNELS = ROOT / "watermark" / "kernels"
+CROSS_COMPILER = "aarch64-linux-gnu-g++"
+EMULATOR = "qemu-aarch64"
+
+
+def check_kernels(build: Path) -> bool:
+    """The ARMv8 kernel, cross-built and run under emulation, against this machine's kernels."""
+    folder = build / "kernels"
+    folder.mkdir(exist_ok=True)
+    flags = ["-std=c++20", "-O3", "-ffp-contract=off", "-Wno-psabi", f"-I{ROOT}"]
+    exercise = ROOT / "tests" / "kernels" / "exercise.cpp"
+    native, cross = build / "tests" / "kernels" / "kernel_exercise", folder / "exercise-armv8"
+    subprocess.run(
+        [CROSS_COMPILER, *flags, "-march=armv8-a+crypto", "-DCOUNTERMARK_WITHOUT_CRYPTOPP", "-static", str(KERNELS / "armv8.cpp"),
+         str(exercise), "-o", str(cross)],
+        check=True,
+    )
+    expected = subprocess.run([native], check=True, capture_output=True, text=True)
+    found = subprocess.run([EMULATOR, cross], check=True, capture_output=True, text=True)
+    print(expected.stderr + found.stderr, end="", file=sys.stderr)
+    for ours, theirs in zip(expected.stdout.splitlines(), found.stdout.splitlines()):
+        if ours != theirs:
+            print(f"armv8 differs: {theirs}, expected {ours}", file=sys.stderr)
+    return expected.stdout == found.stdout
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("build", type=Path)
@@ -73,6 +99,7 @@ def main() -> int:
     results = {
         "format": check_format(arguments.fix),
         "layers": check_layers(),
+        "kernels": check_kernels(arguments.build.resolve()),
         "lint": check_lint(arguments.build.resolve()),
     }
     for name, passed in results.items():

@@ -149,7 +149,7 @@ std::optional<std::size_t> locate_in(std::string_view bytes, std::size_t at,
 // What nlohmann says, without its own name for the error and its own count of bytes.
 std::string reason(const json::parse_error& error) {
   std::string_view what = error.what();
-  if (const auto at = what.rfind("; last read: "); at != what.npos) what = what.substr(0, at);
+  if (const auto at = what.find("; last read: "); at != what.npos) what = what.substr(0, at);
   for (const std::string_view mark : {": syntax error while parsing ", ": "}) {
     if (const auto at = what.find(mark); at != what.npos) {
       what = what.substr(at + mark.size());

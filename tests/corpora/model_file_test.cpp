@@ -187,6 +187,9 @@ TEST(SafetensorsHeader, OffsetsCountFromTheStartOfTheFile) {
   ASSERT_FALSE(model);
   EXPECT_EQ(*model.error().offset, bytes.find("\"hidden_size\"") + 14);
 
+  const std::string unknown = with_header("{\"__metadata__\"", "{\"a/b~\":7,\"__metadata__\"");
+  EXPECT_EQ(*LanguageModel::parse(unknown).error().offset, unknown.find(":7") + 1);
+
   Tensors tensors = TinyModel(true).tensors("F32");
   tensors.at("model.norm.weight").data.replace(40, 4, "\xff\xff\xff\x7f");
   const std::string nan = TinyModel::assemble(TinyModel(true).metadata(), tensors);

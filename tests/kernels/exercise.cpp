@@ -8,6 +8,9 @@
 
 int main() {
   const CountermarkKernel* const kernels[] = {
+#if !defined(COUNTERMARK_WITHOUT_CRYPTOPP)
+    &countermark_kernel_portable,
+#endif
 #if defined(__x86_64__)
     &countermark_kernel_aesni,
     &countermark_kernel_avx512,

@@ -99,7 +99,9 @@ Result<std::unique_ptr<const Tokenizer>> parse_sentencepiece_tokenizer(std::stri
   } catch (const std::exception& error) {  // of its tries
     reason = error.what();
   }
-  return fail(ErrorCode::kInvalidInput, "expected a SentencePiece model: " + reason);
+  // The library quotes pieces as they stand in the file.
+  return fail(ErrorCode::kInvalidInput,
+              "expected a SentencePiece model: " + replace_invalid_utf8(reason));
 }
 
 }  // namespace countermark::text
