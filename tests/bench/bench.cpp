@@ -130,16 +130,17 @@ void AesBlocks(benchmark::State& state, const Kernel* kernel) {
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(blocks.size()));
 }
 
-// A document of 1,000 tokens: route, tape, and the sum of the shared layer's scores.
+// A document of 1,000 tokens: route, tape, and the score of every tuple under one tag a layer.
 void ScoreDocument(benchmark::State& state) {
   const NativeMark mark = bench_mark();
   const auto tokens = random_tokens(1'000, 5'000);
-  const Tag tag = mark.tag(0, "", 0);
+  std::vector<Tag> tags;
+  for (std::uint8_t i = 0; i < 3; ++i) tags.push_back(mark.tag(i, "identity", 0));
   detect::Tape tape(mark);
   for (auto _ : state) {
     tape.clear();
     tape.add(tokens);
-    benchmark::DoNotOptimize(detect::tally(tape, 0, tag));
+    for (std::uint8_t i = 0; i < 3; ++i) benchmark::DoNotOptimize(detect::tally(tape, i, tags[i]));
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(tokens.size()));
 }
@@ -198,6 +199,7 @@ void WriteAnswer(benchmark::State& state) {
 BENCHMARK(WriteAnswer)->Unit(benchmark::kMillisecond);
 
 const bool kKernelsRegistered = [] {
+  if (const auto active = active_kernel()) benchmark::AddCustomContext("kernel", (*active)->name);
   for (const Kernel* kernel : all_kernels())
     if (kernel->supported() != 0)
       benchmark::RegisterBenchmark((std::string("AesBlocks/") + kernel->name).c_str(), AesBlocks,

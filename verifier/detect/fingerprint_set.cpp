@@ -7,11 +7,6 @@
 namespace countermark::detect {
 namespace {
 
-// 0 stands for an empty place.
-std::uint64_t stored(std::uint64_t fingerprint) noexcept {
-  return fingerprint == 0 ? 1 : fingerprint;
-}
-
 // Four fingerprints a line on average.
 std::size_t lines_for(std::size_t fingerprints) noexcept {
   return std::bit_ceil(fingerprints / 4 + 1);
@@ -24,7 +19,7 @@ void FingerprintSet::clear(std::size_t expected) {
   lines_.assign(lines_for(expected), Line{});
 }
 
-std::size_t FingerprintSet::insert(std::span<std::uint64_t> fingerprints,
+std::size_t FingerprintSet::insert(std::span<const std::uint64_t> fingerprints,
                                    std::vector<std::uint8_t>& fresh) {
   const std::size_t lines = lines_for(size_ + fingerprints.size());
   if (lines > lines_.size()) {
@@ -41,7 +36,6 @@ std::size_t FingerprintSet::insert(std::span<std::uint64_t> fingerprints,
   }
   fresh.resize(fingerprints.size());
   if (fingerprints.empty()) return 0;
-  std::transform(fingerprints.begin(), fingerprints.end(), fingerprints.begin(), stored);
   const std::size_t inserted = kernel_->insert_all(lines_[0].places, mask(), fingerprints.data(),
                                                    fingerprints.size(), fresh.data());
   size_ += inserted;
@@ -50,10 +44,9 @@ std::size_t FingerprintSet::insert(std::span<std::uint64_t> fingerprints,
 
 bool FingerprintSet::contains(std::uint64_t fingerprint) const noexcept {
   if (lines_.empty()) return false;
-  const std::uint64_t value = stored(fingerprint);
-  for (std::uint64_t at = value & mask();; at = (at + 1) & mask()) {
+  for (std::uint64_t at = fingerprint & mask();; at = (at + 1) & mask()) {
     for (const std::uint64_t place : lines_[at].places) {
-      if (place == value) return true;
+      if (place == fingerprint) return true;
       if (place == 0) return false;
     }
   }

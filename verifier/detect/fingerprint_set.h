@@ -18,10 +18,16 @@ class FingerprintSet {
  public:
   explicit FingerprintSet(const Kernel& kernel) : kernel_(&kernel) {}
 
-  // Inserts them in turn; fresh[i] is 1 for one that was not there, else 0. O(1) each, amortised.
-  // Returns how many were fresh. May change `fingerprints`.
-  std::size_t insert(std::span<std::uint64_t> fingerprints, std::vector<std::uint8_t>& fresh);
+  // 0 stands for an empty place, and 1 for a fingerprint of 0.
+  static constexpr std::uint64_t storable(std::uint64_t fingerprint) noexcept {
+    return fingerprint + (fingerprint == 0 ? 1 : 0);
+  }
 
+  // Inserts storable fingerprints in turn; fresh[i] is 1 for one that was not there, else 0. O(1)
+  // each, amortised. Returns how many were fresh.
+  std::size_t insert(std::span<const std::uint64_t> fingerprints, std::vector<std::uint8_t>& fresh);
+
+  // Of a storable fingerprint.
   bool contains(std::uint64_t fingerprint) const noexcept;
 
   std::size_t size() const noexcept { return size_; }

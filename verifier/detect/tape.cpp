@@ -32,11 +32,12 @@ void Tape::exclude(TokenSpan tokens) {
   // One more position: the context that all of them form.
   std::vector<TokenId> positions(tokens.begin(), tokens.end());
   positions.push_back(0);
-  mark_->routes(positions, routes_);
+  mark_->routes(positions, 1, static_cast<std::uint32_t>(positions.size()), routes_);
   for (const Routes::OfLayer& layer : routes_.layers) {
     fingerprints_.clear();
     for (const std::uint32_t place : layer.places)
-      fingerprints_.push_back(context_fingerprint(layer.at->states[place], layer.at->width));
+      fingerprints_.push_back(
+          FingerprintSet::storable(context_fingerprint(layer.at->states[place], layer.at->width)));
     excluded_.insert(fingerprints_, fresh_);
   }
 }
@@ -48,19 +49,26 @@ void Tape::index_tuples() {
     const unsigned width = mark_->layers()[i].width;
     fingerprints_.clear();
     for (std::size_t j = 0; j < layer.tokens.size(); ++j)
-      fingerprints_.push_back(
-          tuple_fingerprint(context_fingerprint(layer.states[j], width), layer.tokens[j]));
+      fingerprints_.push_back(FingerprintSet::storable(
+          tuple_fingerprint(context_fingerprint(layer.states[j], width), layer.tokens[j])));
     tuples_.insert(fingerprints_, fresh_);
   }
 }
 
 void Tape::add(TokenSpan response) {
   if (responses_ == 1) index_tuples();
-  mark_->routes(response, routes_);
   seen_.clear(response.size());
-  dropped_.short_context += routes_.short_context;
-  for (std::size_t i = 0; i < layers_.size(); ++i)
-    add_layer(static_cast<std::uint8_t>(i), response);
+  // Piece by piece, so that what is computed of one stays in the first-level cache.
+  constexpr std::uint32_t kPiece = 512;
+  const auto size = static_cast<std::uint32_t>(response.size());
+  for (std::uint32_t begin = 0; begin < size;) {
+    const std::uint32_t end = size - begin > kPiece ? begin + kPiece : size;
+    mark_->routes(response, begin, end, routes_);
+    dropped_.short_context += routes_.short_context;
+    for (std::size_t i = 0; i < layers_.size(); ++i)
+      add_layer(static_cast<std::uint8_t>(i), response);
+    begin = end;
+  }
   tokens_ += response.size();
   ++responses_;
 }
@@ -89,7 +97,8 @@ void Tape::add_layer(std::uint8_t index, TokenSpan response) {
   const auto fill = [&](auto fingerprint_of) {
     fingerprints_.resize(places.size());
     std::uint64_t* const out = fingerprints_.data();
-    for (std::size_t i = 0; i < places.size(); ++i) out[i] = fingerprint_of(places[i]);
+    for (std::size_t i = 0; i < places.size(); ++i)
+      out[i] = FingerprintSet::storable(fingerprint_of(places[i]));
   };
   const auto context_of = [&](std::uint32_t place) {
     return context_fingerprint(states[place], width);
@@ -100,7 +109,8 @@ void Tape::add_layer(std::uint8_t index, TokenSpan response) {
   if (excluded_.size() > 0) {
     std::size_t count = 0;
     for (std::size_t i = 0; i < places.size(); ++i)
-      count += fresh_[i] = excluded_.contains(context_of(places[i])) ? 0 : 1;
+      count += fresh_[i] =
+          excluded_.contains(FingerprintSet::storable(context_of(places[i]))) ? 0 : 1;
     keep_fresh(count, dropped_.prompt_context);
   }
   if (responses_ > 0) {

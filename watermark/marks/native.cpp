@@ -66,7 +66,9 @@ std::optional<Route> NativeMark::route(TokenSpan response) const noexcept {
   return std::nullopt;
 }
 
-void NativeMark::routes(TokenSpan response, Routes& out) const {
+void NativeMark::routes(TokenSpan response, std::uint32_t begin, std::uint32_t end,
+                        Routes& out) const {
+  assert(begin <= end && end <= response.size());
   const auto& layers = profile_.layers();
   out.layers.assign(layers.size(), {});
   out.widths_.resize(layers.size());
@@ -77,19 +79,20 @@ void NativeMark::routes(TokenSpan response, Routes& out) const {
   const Routes::AtWidth* before = nullptr;
   std::uint32_t remaining = kShareTotal;
   std::size_t index = 0;  // of the width
-  for (std::size_t begin = 0, end = 0; begin < layers.size(); begin = end, ++index) {
+  for (std::size_t first = 0, last = 0; first < layers.size(); first = last, ++index) {
     Routes::AtWidth& at = out.widths_[index];
-    at.width = layers[begin].width;
+    at.width = layers[first].width;
     std::array<std::uint32_t, kMaxLayers> bounds;
     std::uint32_t shares = 0;
-    for (; end < layers.size() && layers[end].width == at.width; ++end)
-      bounds[end - begin] = shares += layers[end].share;
+    for (; last < layers.size() && layers[last].width == at.width; ++last)
+      bounds[last - first] = shares += layers[last].share;
 
-    const std::size_t candidates = before == nullptr ? response.size() : passed.size();
+    const std::size_t candidates = before == nullptr ? end - begin : passed.size();
     at.positions.clear();
-    if (before == nullptr && response.size() > at.width) {
-      at.positions.resize(response.size() - at.width);
-      std::iota(at.positions.begin(), at.positions.end(), at.width);
+    if (before == nullptr) {
+      const std::uint32_t from = std::max(begin, at.width);
+      at.positions.resize(end > from ? end - from : 0);
+      std::iota(at.positions.begin(), at.positions.end(), from);
     }
     for (const std::uint32_t place : passed)
       if (before->positions[place] >= at.width) at.positions.push_back(before->positions[place]);
@@ -97,19 +100,19 @@ void NativeMark::routes(TokenSpan response, Routes& out) const {
     out.short_context += candidates - count;
     at.states.resize(count);
     auto& columns = out.columns_[index];
-    columns.resize((end - begin + 1) * count);
+    columns.resize((last - first + 1) * count);
     std::array<std::size_t, kMaxLayers + 1> sizes{};
     if (count > 0) {
       kernel().context_states(&context_.key(), initial_[at.width].data(), at.width, response.data(),
                               at.positions.data(), count, at.states[0].data());
-      kernel().split(at.states[0].data(), count, remaining, bounds.data(), end - begin,
+      kernel().split(at.states[0].data(), count, remaining, bounds.data(), last - first,
                      columns.data(), sizes.data());
     }
     const auto column = [&](std::size_t i) {
       return std::span<const std::uint32_t>(columns).subspan(i * count, sizes[i]);
     };
-    for (std::size_t i = begin; i < end; ++i) out.layers[i] = {&at, column(i - begin)};
-    passed = column(end - begin);
+    for (std::size_t i = first; i < last; ++i) out.layers[i] = {&at, column(i - first)};
+    passed = column(last - first);
     before = &at;
     remaining -= shares;
   }

@@ -44,7 +44,8 @@ struct Route {
   std::uint64_t fingerprint() const noexcept { return context_fingerprint(state, width); }
 };
 
-// The routes of all positions of a response, and the memory to find them in; may be used again.
+// The routes of a run of positions of a response, and the memory to find them in; may be used
+// again.
 struct Routes {
   // What was computed at one width: the positions that came so far, and their states.
   struct AtWidth {
@@ -82,9 +83,9 @@ class NativeMark {
   // last 16 matter). Nothing when they are fewer than the width that decides.
   std::optional<Route> route(TokenSpan response) const noexcept;
 
-  // The routes of all tokens of a response at once, as route() gives them one by one. O(tokens):
-  // one AES block for a width of up to four tokens that is looked at.
-  void routes(TokenSpan response, Routes& out) const;
+  // The routes of the tokens begin .. end - 1 of a response at once, as route() gives them one by
+  // one. O(end - begin): one AES block for a width of up to four tokens that is looked at.
+  void routes(TokenSpan response, std::uint32_t begin, std::uint32_t end, Routes& out) const;
 
   // The tag of an identity in a layer's slot. The identity of the shared layer is "".
   Tag tag(std::uint8_t layer, std::string_view identity, std::uint32_t slot) const;
