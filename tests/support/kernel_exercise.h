@@ -146,12 +146,12 @@ class KernelExercise {
           std::pair{24'576u, std::vector<std::uint32_t>{24'576}},
           std::pair{1u, std::vector<std::uint32_t>{0, 1}}}) {
       const std::size_t columns = bounds.size() + 1;
-      std::vector<std::uint32_t> places(columns * count + 1), used;
+      std::vector<std::uint32_t> places(columns * (count + 16)), used;
       std::vector<std::size_t> sizes(columns, 77);
       kernel_->split(states.data(), count, remaining, bounds.data(), bounds.size(), places.data(),
                      sizes.data());
       for (std::size_t c = 0; c < columns; ++c)
-        used.insert(used.end(), &places[0] + c * count, &places[0] + c * count + sizes[c]);
+        used.insert(used.end(), &places[c * (count + 16)], &places[c * (count + 16)] + sizes[c]);
       line("split " + std::to_string(count), used);
       line("split sizes " + std::to_string(count), sizes);
     }

@@ -153,8 +153,7 @@ struct Avx512 : Generic<Isa512<Cipher>> {
     const __m512i coin_places = word_places(set_512(3));
     __m512i indices = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     size_t begin = 0;
-    // A column has room for whole vectors as long as sixteen states are to come.
-    for (; begin + 32 <= count; begin += 16) {
+    for (; begin + 16 <= count; begin += 16) {
       const uint8_t* from = states + 16 * begin;
       const __m512i blocks[4] = {load_512(from), load_512(from + 64), load_512(from + 128),
                                  load_512(from + 192)};
@@ -163,7 +162,7 @@ struct Avx512 : Generic<Isa512<Cipher>> {
       for (size_t b = 0; b <= bound_count; ++b) {
         __mmask16 here = left;
         if (b < bound_count) here = _mm512_mask_cmplt_epu32_mask(left, coins, set_512(bounds[b]));
-        store_512(places + b * count + sizes[b], _mm512_maskz_compress_epi32(here, indices));
+        store_512(places + b * (count + 16) + sizes[b], _mm512_maskz_compress_epi32(here, indices));
         sizes[b] += static_cast<size_t>(__builtin_popcount(here));
         left = static_cast<__mmask16>(left & ~here);
       }

@@ -196,7 +196,7 @@ struct Generic {
     const uint64_t coin = (uint64_t{load<uint32_t>(states + 16 * i + 12)} * remaining) >> 32;
     size_t column = 0;
     for (size_t b = 0; b < bound_count; ++b) column += coin >= bounds[b] ? 1 : 0;
-    places[column * count + sizes[column]++] = static_cast<uint32_t>(i);
+    places[column * (count + 16) + sizes[column]++] = static_cast<uint32_t>(i);
   }
 
   static void split(const uint8_t* states, size_t count, uint32_t remaining, const uint32_t* bounds,
@@ -214,25 +214,38 @@ struct Generic {
     return out;
   }
 
-  static size_t insert_all(uint64_t* lines, uint64_t mask, const uint64_t* values, size_t count,
+  template <bool kFar>
+  static size_t insert_run(uint64_t* lines, uint64_t mask, const uint64_t* values, size_t count,
                            uint8_t* fresh) {
     constexpr size_t kAhead = 12;  // values whose lines are on their way
-    size_t inserted = 0;
+    size_t known = 0;
     for (size_t i = 0; i < count; ++i) {
-      if (i + kAhead < count) __builtin_prefetch(lines + 8 * (values[i + kAhead] & mask), 1);
-      uint64_t at = values[i] & mask;
-      unsigned found = among(lines + 8 * at, values[i]);
-      unsigned empty = among(lines + 8 * at, 0);
-      while (found == 0 && empty == 0) {
-        at = (at + 1) & mask;
-        found = among(lines + 8 * at, values[i]);
-        empty = among(lines + 8 * at, 0);
+      if (kFar && i + kAhead < count)
+        __builtin_prefetch(lines + 8 * (values[i + kAhead] & mask), 1);
+      const uint64_t value = values[i];
+      uint64_t* line = lines + 8 * (value & mask);
+      unsigned found = among(line, value);
+      unsigned empty = among(line, 0);
+      while (__builtin_expect(found == 0 && empty == 0, 0)) {
+        line = line == lines + 8 * mask ? lines : line + 8;
+        found = among(line, value);
+        empty = among(line, 0);
       }
       fresh[i] = found == 0 ? 1 : 0;
-      inserted += fresh[i];
-      if (found == 0) lines[8 * at + static_cast<size_t>(__builtin_ctz(empty))] = values[i];
+      if (__builtin_expect(found != 0, 0)) {
+        ++known;
+      } else {
+        line[__builtin_ctz(empty)] = value;
+      }
     }
-    return inserted;
+    return count - known;
+  }
+
+  static size_t insert_all(uint64_t* lines, uint64_t mask, const uint64_t* values, size_t count,
+                           uint8_t* fresh) {
+    constexpr uint64_t kNear = 4096;  // lines that the second-level cache holds
+    return mask < kNear ? insert_run<false>(lines, mask, values, count, fresh)
+                        : insert_run<true>(lines, mask, values, count, fresh);
   }
 
   // out[i] = the word of tokens[i] under the state at states + i * stride.

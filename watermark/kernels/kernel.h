@@ -60,8 +60,8 @@ struct CountermarkKernel {
                          uint8_t* out);
   /* Sorts states by their coins, (LE32 of bytes 12 to 15) * remaining >> 32: index i goes to the
    * column of as many bounds as its coin reaches, in rising order. Column c begins at
-   * places[c * count] and gets sizes[c] entries; there is one more column than bounds, which rise
-   * and are at most 65,536, as is `remaining`. */
+   * places[c * (count + 16)] and gets sizes[c] entries, and the rest of its room is undefined;
+   * there is one more column than bounds, which rise and are at most 65,536, as is `remaining`. */
   void (*split)(const uint8_t* states, size_t count, uint32_t remaining, const uint32_t* bounds,
                 size_t bound_count, uint32_t* places, size_t* sizes);
   /* A set of 64-bit values other than 0 in lines of eight, 0 being an empty place: a value stands

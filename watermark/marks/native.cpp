@@ -100,7 +100,8 @@ void NativeMark::routes(TokenSpan response, std::uint32_t begin, std::uint32_t e
     out.short_context += candidates - count;
     at.states.resize(count);
     auto& columns = out.columns_[index];
-    columns.resize((last - first + 1) * count);
+    const std::size_t stride = count + 16;  // as split() wants it
+    columns.resize((last - first + 1) * stride);
     std::array<std::size_t, kMaxLayers + 1> sizes{};
     if (count > 0) {
       kernel().context_states(&context_.key(), initial_[at.width].data(), at.width, response.data(),
@@ -109,7 +110,7 @@ void NativeMark::routes(TokenSpan response, std::uint32_t begin, std::uint32_t e
                      columns.data(), sizes.data());
     }
     const auto column = [&](std::size_t i) {
-      return std::span<const std::uint32_t>(columns).subspan(i * count, sizes[i]);
+      return std::span<const std::uint32_t>(columns).subspan(i * stride, sizes[i]);
     };
     for (std::size_t i = first; i < last; ++i) out.layers[i] = {&at, column(i - first)};
     passed = column(last - first);
