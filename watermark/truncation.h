@@ -29,6 +29,7 @@ Status check_sampling_options(const SamplingOptions& options);
 // for ids[i], each id once, in any order. -inf and NaN are never drawn; when +inf occurs, only the
 // entries that have it can be drawn. Points to the engine's memory.
 struct LogitsRow {
+  // NOLINTNEXTLINE(google-explicit-constructor): a span of floats is a row
   LogitsRow(std::span<const float> values = {}, std::span<const TokenId> ids_of_values = {})
       : logits{values.data(), values.size(), COUNTERMARK_LOGIT_F32}, ids(ids_of_values) {}
 

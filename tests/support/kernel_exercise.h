@@ -29,15 +29,17 @@ class KernelExercise {
   std::vector<std::string> lines() {
     for (const std::size_t count : kCounts) {
       blocks(count);
-      for (unsigned width = 1; width <= 16; ++width) states(width, count);
-      split(count);
+      for (unsigned width = 1; width <= 16; ++width) {
+        states(width, count);
+        if (width < 7) routes(width, count);
+      }
       inserts(count);
       words(count);
       tallies(count, 1);
       weights(count);
       arrivals(count);
     }
-    split(5000);
+    for (const unsigned width : {2u, 3u, 4u, 5u}) routes(width, 1000);
     inserts(5000);
     tallies(1000, 3);
     tallies(3, 40);
@@ -138,22 +140,44 @@ class KernelExercise {
     line("context_states " + std::to_string(width) + " " + std::to_string(count), out);
   }
 
-  void split(std::size_t count) {
-    const auto states = random_bytes(16 * count);
+  // Positions one after the other and positions with gaps, at every width.
+  void routes(unsigned width, std::size_t count) {
+    const auto initial = random_bytes(16);
+    const auto tokens = random_tokens(width + 2 * count);
+    std::vector<std::uint32_t> ends;
+    for (std::size_t i = 0; i < count; ++i)
+      ends.push_back(static_cast<std::uint32_t>(width + i + i / 3));
     for (const auto& [remaining, bounds] :
          {std::pair{65'536u, std::vector<std::uint32_t>{32'768, 40'960}},
           std::pair{65'536u, std::vector<std::uint32_t>{0, 1, 65'535, 65'536, 65'536}},
           std::pair{24'576u, std::vector<std::uint32_t>{24'576}},
           std::pair{1u, std::vector<std::uint32_t>{0, 1}}}) {
-      const std::size_t columns = bounds.size() + 1;
-      std::vector<std::uint32_t> places(columns * (count + 16)), used;
-      std::vector<std::size_t> sizes(columns, 77);
-      kernel_->split(states.data(), count, remaining, bounds.data(), bounds.size(), places.data(),
-                     sizes.data());
-      for (std::size_t c = 0; c < columns; ++c)
-        used.insert(used.end(), &places[c * (count + 16)], &places[c * (count + 16)] + sizes[c]);
-      line("split " + std::to_string(count), used);
-      line("split sizes " + std::to_string(count), sizes);
+      for (const bool contiguous : {true, false}) {
+        // As long as they must be and no longer: a sanitizer sees what is read beyond.
+        const std::vector<std::uint32_t> read(
+            tokens.begin(),
+            tokens.begin() + static_cast<std::ptrdiff_t>(
+                                 count == 0 ? 0 : (contiguous ? width + count - 1 : ends.back())));
+        std::vector<std::vector<std::uint32_t>> positions(bounds.size() + 1);
+        std::vector<std::vector<std::uint8_t>> states(bounds.size() + 1);
+        std::vector<CountermarkColumn> columns;
+        for (std::size_t c = 0; c <= bounds.size(); ++c) {
+          positions[c].resize(count + 16);
+          states[c].resize(16 * (count + 16));
+          columns.push_back(
+              {positions[c].data(), c < bounds.size() ? states[c].data() : nullptr, 77});
+        }
+        kernel_->route(&key_, initial.data(), width, read.data(),
+                       contiguous ? nullptr : ends.data(), width, count, remaining, bounds.data(),
+                       bounds.size(), columns.data());
+        for (std::size_t c = 0; c <= bounds.size(); ++c) {
+          positions[c].resize(columns[c].size);
+          states[c].resize(16 * columns[c].size);
+          const std::string name = std::to_string(width) + " " + std::to_string(count);
+          line("route positions " + name, positions[c]);
+          if (c < bounds.size()) line("route states " + name, states[c]);
+        }
+      }
     }
   }
 
@@ -173,8 +197,9 @@ class KernelExercise {
       if (random_.below(4) == 0) value |= lines - 1;
     }
     std::vector<std::uint8_t> fresh(count);
-    const std::size_t inserted =
-        kernel_->insert_all(set[0].places, lines - 1, values.data(), count, fresh.data());
+    const std::size_t inserted = kernel_->insert_all(
+        set[0].places, lines - 1, reinterpret_cast<const std::uint8_t*>(values.data()), 8, 0, count,
+        fresh.data());
     line("insert_all " + std::to_string(count) + " " + std::to_string(inserted), fresh);
     line("lines " + std::to_string(count), set);
   }
@@ -251,6 +276,12 @@ class KernelExercise {
     }
     const bool is_infinite = (best >> 32) == (0x7f800000u ^ 0x80000000u);
     if (best == 0 || is_infinite) return;
+    const auto order = static_cast<std::uint32_t>(best >> 32);
+    const float largest = std::bit_cast<float>(order >> 31 != 0 ? order & 0x7fffffff : ~order);
+    std::vector<double> totals;
+    for (const double temperature : {1.0, 0.3, 1e-3})
+      totals.push_back(kernel_->row_total(&row, largest, temperature));
+    line("total " + label, totals);
     const auto state = random_bytes(16), tag = random_bytes(12);
     std::vector<std::uint32_t> winners;
     for (const double temperature : {1.0, 0.3, 5.0, 1e-3, 1e6})

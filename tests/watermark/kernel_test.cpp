@@ -311,14 +311,14 @@ TEST(Kernel, RoutesInBulk) {
           end = static_cast<std::uint32_t>(
               std::min<std::size_t>(size, begin + 1 + random.below(200)));
           mark.routes(tokens, begin, end, routes);
-          short_context += routes.short_context;
-          for (std::size_t layer = 0; layer < routes.layers.size(); ++layer) {
-            const auto& [at, places] = routes.layers[layer];
-            ASSERT_TRUE(std::is_sorted(places.begin(), places.end()));
-            for (const std::uint32_t place : places) {
-              auto& route = found.at(at->positions[place]);
+          short_context += routes.short_context();
+          for (std::uint8_t layer = 0; layer < mark.layers().size(); ++layer) {
+            const auto positions = routes.positions(layer);
+            ASSERT_TRUE(std::is_sorted(positions.begin(), positions.end()));
+            for (std::size_t i = 0; i < positions.size(); ++i) {
+              auto& route = found.at(positions[i]);
               ASSERT_FALSE(route.has_value());
-              route = {static_cast<std::uint8_t>(layer), at->width, at->states[place]};
+              route = {layer, mark.layers()[layer].width, routes.states(layer)[i]};
             }
           }
         }

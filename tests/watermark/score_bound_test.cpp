@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The score's proved side: never above the exponential of its word, and never far below.
 //
-// The exhaustive run takes minutes: --gtest_also_run_disabled_tests --gtest_filter='*Exhaustive'.
+// All 2^32 words: tests/studies/score_bound.cpp.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -84,28 +84,6 @@ TEST(ScoreBound, Extremes) {
   EXPECT_EQ(exponential_score(0xFFFFFFFF), 23'258'154u);
   // 32 ln 2, the exponential of the top word's lower edge.
   EXPECT_NEAR(exponential_score(0xFFFFFFFF) * 0x1p-20, 32 * std::log(2.0), 1e-5);
-}
-
-// Bound, monotonicity and mean over all 2^32 words.
-TEST(ScoreBound, DISABLED_Exhaustive) {
-  long double least = 1, most = 0;
-  std::uint64_t sum = 0;
-  std::uint32_t before = 0;
-  for (std::uint64_t word = 0; word < std::uint64_t{1} << 32; ++word) {
-    const std::uint32_t score = exponential_score(static_cast<std::uint32_t>(word));
-    const long double below = exact_score(static_cast<std::uint32_t>(word)) - score;
-    least = std::min(least, below);
-    most = std::max(most, below);
-    ASSERT_GE(score, before) << word;
-    before = score;
-    sum += score;
-  }
-  EXPECT_GE(least, 0);
-  EXPECT_LE(most, kMostBelow);
-  // Below the exponential's mean by the rounding and by half a cell.
-  const double mean = static_cast<double>(sum) * 0x1p-52;
-  EXPECT_LT(mean, 1);
-  EXPECT_GT(mean, 1 - 6e-6);
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "watermark/kernels/dispatch.h"
+#include "watermark/marks/native.h"
 
 namespace countermark::detect {
 
@@ -18,16 +18,13 @@ class FingerprintSet {
  public:
   explicit FingerprintSet(const Kernel& kernel) : kernel_(&kernel) {}
 
-  // 0 stands for an empty place, and 1 for a fingerprint of 0.
-  static constexpr std::uint64_t storable(std::uint64_t fingerprint) noexcept {
-    return fingerprint + (fingerprint == 0 ? 1 : 0);
-  }
-
-  // Inserts storable fingerprints in turn; fresh[i] is 1 for one that was not there, else 0. O(1)
-  // each, amortised. Returns how many were fresh.
+  // Inserts fingerprints in turn; fresh[i] is 1 for one that was not there, else 0. O(1) each,
+  // amortised. Returns how many were fresh.
   std::size_t insert(std::span<const std::uint64_t> fingerprints, std::vector<std::uint8_t>& fresh);
+  // The same of contexts of one width, by their states.
+  std::size_t insert(std::span<const Block> states, unsigned width,
+                     std::vector<std::uint8_t>& fresh);
 
-  // Of a storable fingerprint.
   bool contains(std::uint64_t fingerprint) const noexcept;
 
   std::size_t size() const noexcept { return size_; }
@@ -40,6 +37,9 @@ class FingerprintSet {
     std::uint64_t places[8];
   };
 
+  void make_room(std::size_t more);
+  std::size_t insert(const std::uint8_t* from, std::size_t stride, std::uint64_t addend,
+                     std::size_t count, std::vector<std::uint8_t>& fresh);
   std::uint64_t mask() const noexcept { return lines_.size() - 1; }
 
   const Kernel* kernel_;

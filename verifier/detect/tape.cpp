@@ -33,13 +33,9 @@ void Tape::exclude(TokenSpan tokens) {
   std::vector<TokenId> positions(tokens.begin(), tokens.end());
   positions.push_back(0);
   mark_->routes(positions, 1, static_cast<std::uint32_t>(positions.size()), routes_);
-  for (const Routes::OfLayer& layer : routes_.layers) {
-    fingerprints_.clear();
-    for (const std::uint32_t place : layer.places)
-      fingerprints_.push_back(
-          FingerprintSet::storable(context_fingerprint(layer.at->states[place], layer.at->width)));
-    excluded_.insert(fingerprints_, fresh_);
-  }
+  for (std::size_t i = 0; i < layers_.size(); ++i)
+    excluded_.insert(routes_.states(static_cast<std::uint8_t>(i)), mark_->layers()[i].width,
+                     fresh_);
 }
 
 // Puts the tuples of the responses so far into the set.
@@ -49,8 +45,8 @@ void Tape::index_tuples() {
     const unsigned width = mark_->layers()[i].width;
     fingerprints_.clear();
     for (std::size_t j = 0; j < layer.tokens.size(); ++j)
-      fingerprints_.push_back(FingerprintSet::storable(
-          tuple_fingerprint(context_fingerprint(layer.states[j], width), layer.tokens[j])));
+      fingerprints_.push_back(
+          tuple_fingerprint(context_fingerprint(layer.states[j], width), layer.tokens[j]));
     tuples_.insert(fingerprints_, fresh_);
   }
 }
@@ -64,7 +60,7 @@ void Tape::add(TokenSpan response) {
   for (std::uint32_t begin = 0; begin < size;) {
     const std::uint32_t end = size - begin > kPiece ? begin + kPiece : size;
     mark_->routes(response, begin, end, routes_);
-    dropped_.short_context += routes_.short_context;
+    dropped_.short_context += routes_.short_context();
     for (std::size_t i = 0; i < layers_.size(); ++i)
       add_layer(static_cast<std::uint8_t>(i), response);
     begin = end;
@@ -73,68 +69,53 @@ void Tape::add(TokenSpan response) {
   ++responses_;
 }
 
-// Each step leaves those of the layer's places that stay, in their order: the first occurrences of
-// a context, those that no prompt has, those whose tuple is new.
+// Each step leaves those of the layer's positions that stay, in their order: the first occurrences
+// of a context, those that no prompt has, those whose tuple is new.
 void Tape::add_layer(std::uint8_t index, TokenSpan response) {
-  const Routes::AtWidth& at = *routes_.layers[index].at;
-  std::span<const std::uint32_t> places = routes_.layers[index].places;
-  if (places.empty()) return;
-  // Plain pointers: the loops below write to memory that the compiler must not take for theirs.
-  const Block* const states = at.states.data();
-  const std::uint32_t* const positions = at.positions.data();
-  const unsigned width = at.width;
+  const unsigned width = mark_->layers()[index].width;
+  std::span<const std::uint32_t> positions = routes_.positions(index);
+  std::span<const Block> states = routes_.states(index);
   const auto keep_fresh = [&](std::size_t count, std::uint64_t& dropped) {
-    if (count == places.size()) return;
-    places_.resize(places.size());
+    if (count == positions.size()) return;
+    dropped += positions.size() - count;
+    positions_.resize(positions.size());
+    states_.resize(states.size());
     std::size_t kept = 0;
-    for (std::size_t i = 0; i < places.size(); ++i) {
-      places_[kept] = places[i];
+    for (std::size_t i = 0; i < positions.size(); ++i) {
+      positions_[kept] = positions[i];
+      states_[kept] = states[i];
       kept += fresh_[i];
     }
-    dropped += places.size() - count;
-    places = std::span(places_).first(count);
-  };
-  const auto fill = [&](auto fingerprint_of) {
-    fingerprints_.resize(places.size());
-    std::uint64_t* const out = fingerprints_.data();
-    for (std::size_t i = 0; i < places.size(); ++i)
-      out[i] = FingerprintSet::storable(fingerprint_of(places[i]));
-  };
-  const auto context_of = [&](std::uint32_t place) {
-    return context_fingerprint(states[place], width);
+    positions = std::span(positions_).first(count);
+    states = std::span(states_).first(count);
   };
 
-  fill(context_of);
-  keep_fresh(seen_.insert(fingerprints_, fresh_), dropped_.repeated_context);
+  keep_fresh(seen_.insert(states, width, fresh_), dropped_.repeated_context);
   if (excluded_.size() > 0) {
     std::size_t count = 0;
-    for (std::size_t i = 0; i < places.size(); ++i)
-      count += fresh_[i] =
-          excluded_.contains(FingerprintSet::storable(context_of(places[i]))) ? 0 : 1;
+    for (std::size_t i = 0; i < states.size(); ++i)
+      count += fresh_[i] = excluded_.contains(context_fingerprint(states[i], width)) ? 0 : 1;
     keep_fresh(count, dropped_.prompt_context);
   }
   if (responses_ > 0) {
-    fill([&](std::uint32_t place) {
-      return tuple_fingerprint(context_of(place), response[positions[place]]);
-    });
+    fingerprints_.resize(states.size());
+    for (std::size_t i = 0; i < states.size(); ++i)
+      fingerprints_[i] =
+          tuple_fingerprint(context_fingerprint(states[i], width), response[positions[i]]);
     keep_fresh(tuples_.insert(fingerprints_, fresh_), dropped_.repeated_tuple);
   }
 
   LayerTape& layer = layers_[index];
   const std::size_t size = layer.tokens.size();
-  layer.states.resize(size + places.size());
-  layer.tokens.resize(size + places.size());
-  layer.positions.resize(size + places.size());
-  Block* const states_out = layer.states.data() + size;
+  layer.states.insert(layer.states.end(), states.begin(), states.end());
+  layer.tokens.resize(size + positions.size());
+  layer.positions.resize(size + positions.size());
+  // Plain pointers: what is written is not what is read.
   TokenId* const tokens_out = layer.tokens.data() + size;
   std::uint64_t* const positions_out = layer.positions.data() + size;
   const std::uint64_t first = tokens_;
-  for (std::size_t i = 0; i < places.size(); ++i) states_out[i] = states[places[i]];
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    const std::uint32_t position = positions[places[i]];
-    tokens_out[i] = response[position];
-    positions_out[i] = first + position;
-  }
+  for (std::size_t i = 0; i < positions.size(); ++i) tokens_out[i] = response[positions[i]];
+  for (std::size_t i = 0; i < positions.size(); ++i) positions_out[i] = first + positions[i];
 }
 
 Tally tally(const Tape& tape, std::uint8_t layer, const Tag& tag) {

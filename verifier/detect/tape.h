@@ -75,7 +75,8 @@ class Tape {
   std::uint64_t responses_ = 0;
   // Reused from response to response.
   Routes routes_{};
-  std::vector<std::uint32_t> places_{};
+  std::vector<std::uint32_t> positions_{};
+  std::vector<Block> states_{};
   std::vector<std::uint64_t> fingerprints_{};
   std::vector<std::uint8_t> fresh_{};
 };

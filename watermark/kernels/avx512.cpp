@@ -22,9 +22,10 @@ class Cipher : public CipherInMemory<AesInMemory> {
  public:
   explicit Cipher(const CountermarkAesKey* key) : CipherInMemory<AesInMemory>(key), key_(key) {}
 
-  void encrypt(__m512i blocks[4]) const {
+  // `count` registers of four blocks.
+  void encrypt(__m512i* blocks, size_t count) const {
     auto* bytes = reinterpret_cast<uint8_t*>(blocks);
-    aesni_encrypt_blocks(key_, bytes, bytes, 16);
+    aesni_encrypt_blocks(key_, bytes, bytes, 4 * count);
   }
 
   static void encrypt_blocks(const CountermarkAesKey* key, const uint8_t* in, uint8_t* out,

@@ -113,6 +113,9 @@ struct Isa512 {
 template <typename Cipher>
 struct Avx512 : Generic<Isa512<Cipher>> {
   using Base = Generic<Isa512<Cipher>>;
+  // Vectors of 16 tuples that are encrypted together. A cipher that works in memory stores single
+  // blocks, and loading them four at once has to wait until they have reached the cache.
+  static constexpr size_t kBatch = 4;
 
   static void context_states(const CountermarkAesKey* key, const uint8_t* initial, unsigned width,
                              const uint32_t* tokens, const uint32_t* ends, size_t count,
@@ -121,23 +124,11 @@ struct Avx512 : Generic<Isa512<Cipher>> {
     if (whole > 0) {
       const Cipher cipher(key);
       const __m512i start = _mm512_broadcast_i32x4(load_block(initial));
-      const int every = -1;
-      const __m128i present =
-          _mm_set_epi32(width > 3 ? every : 0, width > 2 ? every : 0, width > 1 ? every : 0, every);
       for (size_t begin = 0; begin < whole; begin += 16) {
-        const auto context = [&](size_t i) {
-          const auto* from = reinterpret_cast<const int*>(tokens + ends[begin + i] - width);
-          return _mm_maskload_epi32(from, present);
-        };
         __m512i blocks[4];
-        for (size_t g = 0; g < 4; ++g) {
-          __m512i four = _mm512_castsi128_si512(context(4 * g));
-          four = _mm512_inserti32x4(four, context(4 * g + 1), 1);
-          four = _mm512_inserti32x4(four, context(4 * g + 2), 2);
-          four = _mm512_inserti32x4(four, context(4 * g + 3), 3);
-          blocks[g] = _mm512_xor_si512(four, start);
-        }
-        cipher.encrypt(blocks);
+        load_contexts(tokens, width, ends + begin, 0, blocks);
+        for (auto& four : blocks) four = _mm512_xor_si512(four, start);
+        cipher.encrypt(blocks, 4);
         for (size_t g = 0; g < 4; ++g) store_512(out + 16 * begin + 64 * g, blocks[g]);
       }
     }
@@ -145,31 +136,94 @@ struct Avx512 : Generic<Isa512<Cipher>> {
                          out + 16 * whole);
   }
 
-  // Sixteen coins at a time, each column's indices pressed together.
-  static void split(const uint8_t* states, size_t count, uint32_t remaining, const uint32_t* bounds,
-                    size_t bound_count, uint32_t* places, size_t* sizes) {
-    memset(sizes, 0, (bound_count + 1) * sizeof *sizes);
-    // With its last word chosen, word_places leads to the coins.
-    const __m512i coin_places = word_places(set_512(3));
-    __m512i indices = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    size_t begin = 0;
-    for (; begin + 16 <= count; begin += 16) {
-      const uint8_t* from = states + 16 * begin;
-      const __m512i blocks[4] = {load_512(from), load_512(from + 64), load_512(from + 128),
-                                 load_512(from + 192)};
-      const __m512i coins = multiply_high_512(pick_words(blocks, coin_places), set_512(remaining));
-      __mmask16 left = 0xffff;
-      for (size_t b = 0; b <= bound_count; ++b) {
-        __mmask16 here = left;
-        if (b < bound_count) here = _mm512_mask_cmplt_epu32_mask(left, coins, set_512(bounds[b]));
-        store_512(places + b * (count + 16) + sizes[b], _mm512_maskz_compress_epi32(here, indices));
-        sizes[b] += static_cast<size_t>(__builtin_popcount(here));
-        left = static_cast<__mmask16>(left & ~here);
-      }
-      indices = _mm512_add_epi32(indices, set_512(16));
+  // The contexts of sixteen positions, four in a register, the first at tokens[end - width].
+  // They are ends[0], ends[1], ... or, where that is null, `first` and those after it.
+  static void load_contexts(const uint32_t* tokens, unsigned width, const uint32_t* ends,
+                            uint32_t first, __m512i out[4]) {
+    if (ends == nullptr) {
+      const __m512i from = _mm512_set_epi32(6, 5, 4, 3, 5, 4, 3, 2, 4, 3, 2, 1, 3, 2, 1, 0);
+      const auto present = static_cast<__mmask16>(0x1111 * ((1 << width) - 1));
+      const auto needed = static_cast<__mmask16>((1 << (width + 3)) - 1);
+      for (uint32_t g = 0; g < 4; ++g)
+        out[g] = _mm512_maskz_permutexvar_epi32(
+            present, from,
+            _mm512_maskz_loadu_epi32(needed, tokens + first + size_t{4} * g - width));
+      return;
     }
-    for (size_t i = begin; i < count; ++i)
-      Base::split_one(i, states, count, remaining, bounds, bound_count, places, sizes);
+    const int every = -1;
+    const __m128i present =
+        _mm_set_epi32(width > 3 ? every : 0, width > 2 ? every : 0, width > 1 ? every : 0, every);
+    const auto context = [&](size_t i) {
+      return _mm_maskload_epi32(reinterpret_cast<const int*>(tokens + ends[i] - width), present);
+    };
+    for (size_t g = 0; g < 4; ++g) {
+      out[g] = _mm512_castsi128_si512(context(4 * g));
+      out[g] = _mm512_inserti32x4(out[g], context(4 * g + 1), 1);
+      out[g] = _mm512_inserti32x4(out[g], context(4 * g + 2), 2);
+      out[g] = _mm512_inserti32x4(out[g], context(4 * g + 3), 3);
+    }
+  }
+
+  // Sixteen positions at a time; what goes to a column is pressed together in registers.
+  static void route(const CountermarkAesKey* key, const uint8_t* initial, unsigned width,
+                    const uint32_t* tokens, const uint32_t* ends, uint32_t first, size_t count,
+                    uint32_t remaining, const uint32_t* bounds, size_t bound_count,
+                    CountermarkColumn* columns) {
+    for (size_t c = 0; c <= bound_count; ++c) columns[c].size = 0;
+    size_t begin = 0;
+    if (width <= 4) {
+      const Cipher cipher(key);
+      const __m512i start = _mm512_broadcast_i32x4(load_block(initial));
+      const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+      // With the last word of each chosen, word_places leads to the coins.
+      const __m512i coin_places = word_places(set_512(3));
+      while (begin + 16 <= count) {
+        const size_t vectors = smaller(kBatch, (count - begin) / 16);
+        __m512i blocks[kBatch][4];
+        for (size_t v = 0; v < vectors; ++v) {
+          const size_t at = begin + 16 * v;
+          load_contexts(tokens, width, ends == nullptr ? nullptr : ends + at,
+                        first + static_cast<uint32_t>(at), blocks[v]);
+          for (auto& four : blocks[v]) four = _mm512_xor_si512(four, start);
+        }
+        cipher.encrypt(blocks[0], 4 * vectors);
+        for (size_t v = 0; v < vectors; ++v, begin += 16) {
+          const __m512i positions =
+              ends == nullptr
+                  ? _mm512_add_epi32(lanes, set_512(first + static_cast<uint32_t>(begin)))
+                  : load_512(ends + begin);
+          const __m512i coins =
+              multiply_high_512(pick_words(blocks[v], coin_places), set_512(remaining));
+          __mmask16 left = 0xffff;
+          for (size_t c = 0; c <= bound_count; ++c) {
+            const __mmask16 chosen =
+                c < bound_count ? _mm512_mask_cmplt_epu32_mask(left, coins, set_512(bounds[c]))
+                                : left;
+            left = static_cast<__mmask16>(left & ~chosen);
+            append(columns[c], chosen, positions, blocks[v]);
+          }
+        }
+      }
+    }
+    Base::route_on(key, initial, width, tokens, ends, first, begin, count, remaining, bounds,
+                   bound_count, columns);
+  }
+
+  static void append(CountermarkColumn& column, __mmask16 chosen, __m512i positions,
+                     const __m512i blocks[4]) {
+    // Bits of four blocks as bits of their eight halves.
+    static constexpr uint8_t kHalves[16] = {0x00, 0x03, 0x0c, 0x0f, 0x30, 0x33, 0x3c, 0x3f,
+                                            0xc0, 0xc3, 0xcc, 0xcf, 0xf0, 0xf3, 0xfc, 0xff};
+    store_512(column.positions + column.size, _mm512_maskz_compress_epi32(chosen, positions));
+    if (column.states != nullptr) {
+      uint8_t* to = column.states + 16 * column.size;
+      for (unsigned g = 0; g < 4; ++g) {
+        const unsigned four = (static_cast<unsigned>(chosen) >> (4 * g)) & 15;
+        store_512(to, _mm512_maskz_compress_epi64(kHalves[four], blocks[g]));
+        to += size_t{16} * static_cast<size_t>(__builtin_popcount(four));
+      }
+    }
+    column.size += static_cast<size_t>(__builtin_popcount(chosen));
   }
 
   template <bool kOneState>
@@ -189,7 +243,7 @@ struct Avx512 : Generic<Isa512<Cipher>> {
                              _mm512_xor_si512(state(1), spread<1>(tags, ids)),
                              _mm512_xor_si512(state(2), spread<2>(tags, ids)),
                              _mm512_xor_si512(state(3), spread<3>(tags, ids))};
-        cipher.encrypt(blocks);
+        cipher.encrypt(blocks, 4);
         store_512(out + begin, pick_words(blocks, word_places(ids)));
       }
     }
@@ -244,13 +298,19 @@ struct Avx512 : Generic<Isa512<Cipher>> {
       for (size_t j = 0; j < tag_count; ++j) {
         const __m512i tag = tag_blocks(tags + 12 * j);
         __m512i sum = _mm512_setzero_si512();
-        for (size_t v = 0; v < vectors; ++v) {
-          __m512i blocks[4];
-          for (size_t g = 0; g < 4; ++g) blocks[g] = _mm512_xor_si512(prepared[v][g], tag);
-          cipher.encrypt(blocks);
-          const __m512i scores = score(pick_words(blocks, places[v]));
-          const __mmask16 present = v + 1 == vectors ? last : static_cast<__mmask16>(0xffff);
-          sum = _mm512_mask_add_epi32(sum, present, sum, scores);
+        for (size_t done = 0; done < vectors; done += kBatch) {
+          const size_t batch = smaller(kBatch, vectors - done);
+          __m512i blocks[kBatch][4];
+          for (size_t v = 0; v < batch; ++v)
+            for (size_t g = 0; g < 4; ++g)
+              blocks[v][g] = _mm512_xor_si512(prepared[done + v][g], tag);
+          cipher.encrypt(blocks[0], 4 * batch);
+          for (size_t v = 0; v < batch; ++v) {
+            const __m512i scores = score(pick_words(blocks[v], places[done + v]));
+            const __mmask16 present =
+                done + v + 1 == vectors ? last : static_cast<__mmask16>(0xffff);
+            sum = _mm512_mask_add_epi32(sum, present, sum, scores);
+          }
         }
         const __m512i low = _mm512_and_si512(sum, _mm512_set1_epi64(0xffffffff));
         const __m512i high = _mm512_srli_epi64(sum, 32);
@@ -262,7 +322,7 @@ struct Avx512 : Generic<Isa512<Cipher>> {
   static constexpr CountermarkKernel kernel(const char* name, int (*supported)()) {
     CountermarkKernel out = Base::kernel(name, true, supported, aesni_expand_key);
     out.context_states = context_states;
-    out.split = split;
+    out.route = route;
     out.words_of_state = words_of_state;
     out.words = words;
     out.tallies = tallies;

@@ -190,20 +190,37 @@ struct Generic {
     }
   }
 
-  static void split_one(size_t i, const uint8_t* states, size_t count, uint32_t remaining,
-                        const uint32_t* bounds, size_t bound_count, uint32_t* places,
-                        size_t* sizes) {
-    const uint64_t coin = (uint64_t{load<uint32_t>(states + 16 * i + 12)} * remaining) >> 32;
-    size_t column = 0;
-    for (size_t b = 0; b < bound_count; ++b) column += coin >= bounds[b] ? 1 : 0;
-    places[column * (count + 16) + sizes[column]++] = static_cast<uint32_t>(i);
+  static void route(const CountermarkAesKey* key, const uint8_t* initial, unsigned width,
+                    const uint32_t* tokens, const uint32_t* ends, uint32_t first, size_t count,
+                    uint32_t remaining, const uint32_t* bounds, size_t bound_count,
+                    CountermarkColumn* columns) {
+    for (size_t c = 0; c <= bound_count; ++c) columns[c].size = 0;
+    route_on(key, initial, width, tokens, ends, first, 0, count, remaining, bounds, bound_count,
+             columns);
   }
 
-  static void split(const uint8_t* states, size_t count, uint32_t remaining, const uint32_t* bounds,
-                    size_t bound_count, uint32_t* places, size_t* sizes) {
-    memset(sizes, 0, (bound_count + 1) * sizeof *sizes);
-    for (size_t i = 0; i < count; ++i)
-      split_one(i, states, count, remaining, bounds, bound_count, places, sizes);
+  // The positions from index `begin` on, after the others.
+  static void route_on(const CountermarkAesKey* key, const uint8_t* initial, unsigned width,
+                       const uint32_t* tokens, const uint32_t* ends, uint32_t first, size_t begin,
+                       size_t count, uint32_t remaining, const uint32_t* bounds, size_t bound_count,
+                       CountermarkColumn* columns) {
+    alignas(64) uint8_t states[16 * kRun];
+    uint32_t positions[kRun];
+    for (; begin < count; begin += kRun) {
+      const size_t part = smaller(kRun, count - begin);
+      for (size_t i = 0; i < part; ++i)
+        positions[i] = ends == nullptr ? first + static_cast<uint32_t>(begin + i) : ends[begin + i];
+      context_states(key, initial, width, tokens, positions, part, states);
+      for (size_t i = 0; i < part; ++i) {
+        const uint64_t coin = (uint64_t{load<uint32_t>(states + 16 * i + 12)} * remaining) >> 32;
+        size_t c = 0;
+        for (size_t b = 0; b < bound_count; ++b) c += coin >= bounds[b] ? 1 : 0;
+        CountermarkColumn& column = columns[c];
+        column.positions[column.size] = positions[i];
+        if (column.states != nullptr) memcpy(column.states + 16 * column.size, states + 16 * i, 16);
+        ++column.size;
+      }
+    }
   }
 
   // Bit j set where the j-th of eight values is that one.
@@ -215,14 +232,16 @@ struct Generic {
   }
 
   template <bool kFar>
-  static size_t insert_run(uint64_t* lines, uint64_t mask, const uint64_t* values, size_t count,
-                           uint8_t* fresh) {
+  static size_t insert_run(uint64_t* lines, uint64_t mask, const uint8_t* from, size_t stride,
+                           uint64_t addend, size_t count, uint8_t* fresh) {
     constexpr size_t kAhead = 12;  // values whose lines are on their way
     size_t known = 0;
     for (size_t i = 0; i < count; ++i) {
       if (kFar && i + kAhead < count)
-        __builtin_prefetch(lines + 8 * (values[i + kAhead] & mask), 1);
-      const uint64_t value = values[i];
+        __builtin_prefetch(
+            lines + 8 * ((load<uint64_t>(from + stride * (i + kAhead)) + addend) & mask), 1);
+      uint64_t value = load<uint64_t>(from + stride * i) + addend;
+      value += value == 0 ? 1 : 0;
       uint64_t* line = lines + 8 * (value & mask);
       unsigned found = among(line, value);
       unsigned empty = among(line, 0);
@@ -241,11 +260,11 @@ struct Generic {
     return count - known;
   }
 
-  static size_t insert_all(uint64_t* lines, uint64_t mask, const uint64_t* values, size_t count,
-                           uint8_t* fresh) {
+  static size_t insert_all(uint64_t* lines, uint64_t mask, const uint8_t* from, size_t stride,
+                           uint64_t addend, size_t count, uint8_t* fresh) {
     constexpr uint64_t kNear = 4096;  // lines that the second-level cache holds
-    return mask < kNear ? insert_run<false>(lines, mask, values, count, fresh)
-                        : insert_run<true>(lines, mask, values, count, fresh);
+    return mask < kNear ? insert_run<false>(lines, mask, from, stride, addend, count, fresh)
+                        : insert_run<true>(lines, mask, from, stride, addend, count, fresh);
   }
 
   // out[i] = the word of tokens[i] under the state at states + i * stride.
@@ -450,16 +469,17 @@ struct Generic {
   }
 
   static double row_total(const CountermarkLogits* row, float largest, double temperature) {
+    using Half = typename Lanes<kBytes>::HalfF32;
     return with_row(*row, [&](auto logits) {
       F64 sums[8 / kDoubles] = {};
-      for (size_t i = 0; i < row->size; i += kDoubles) {
-        F64 logit = F64{} - __builtin_inf();
-        for (size_t j = 0; j < smaller(kDoubles, row->size - i); ++j) {
-          const float x = logits.one(i + j);
-          if (x > kMinusInfinity) logit[j] = static_cast<double>(x);  // false for NaN
-        }
-        sums[i / kDoubles % (8 / kDoubles)] +=
-            weight_of(logit, static_cast<double>(largest), temperature);
+      for (size_t i = 0; i < row->size; i += kLanes) {
+        // NaN is dropped; what is missing at the end weighs nothing.
+        const F32 x = Isa::larger(vector_at<Isa>(logits, row->size, i), F32{} + kMinusInfinity);
+        Half halves[2];
+        memcpy(halves, &x, sizeof x);
+        for (size_t h = 0; h < 2; ++h)
+          sums[(i / kDoubles + h) % (8 / kDoubles)] += weight_of(
+              __builtin_convertvector(halves[h], F64), static_cast<double>(largest), temperature);
       }
       double lanes[8];
       memcpy(lanes, sums, sizeof lanes);
@@ -559,7 +579,7 @@ struct Generic {
             expand_key,
             Isa::encrypt_blocks,
             context_states,
-            split,
+            route,
             insert_all,
             words_of_state,
             words,

@@ -35,6 +35,15 @@ struct CountermarkLogits {
   enum CountermarkLogitType type;
 };
 
+/* What CountermarkKernel::route appends to: room for all of the call's positions and 16 more, in
+ * rising order; states of 16 bytes, or null where they are not wanted. `size` is set by the call.
+ */
+struct CountermarkColumn {
+  uint32_t* positions;
+  uint8_t* states;
+  size_t size;
+};
+
 /* Floats of scratch memory that top_candidates needs for a row of that size. */
 static inline size_t countermark_top_scratch(size_t row_size) { return row_size / 4 + 1024; }
 
@@ -58,18 +67,21 @@ struct CountermarkKernel {
   void (*context_states)(const struct CountermarkAesKey* key, const uint8_t initial[16],
                          unsigned width, const uint32_t* tokens, const uint32_t* ends, size_t count,
                          uint8_t* out);
-  /* Sorts states by their coins, (LE32 of bytes 12 to 15) * remaining >> 32: index i goes to the
-   * column of as many bounds as its coin reaches, in rising order. Column c begins at
-   * places[c * (count + 16)] and gets sizes[c] entries, and the rest of its room is undefined;
-   * there is one more column than bounds, which rise and are at most 65,536, as is `remaining`. */
-  void (*split)(const uint8_t* states, size_t count, uint32_t remaining, const uint32_t* bounds,
-                size_t bound_count, uint32_t* places, size_t* sizes);
+  /* Routes `count` positions at one width: ends[i], or first + i where `ends` is null. A
+   * position's state is that of context_states; its coin, (LE32 of the state's bytes 12 to 15) *
+   * remaining >> 32, decides on its column: as many bounds as the coin reaches. The bounds rise
+   * and are at most 65,536, as is `remaining`; there is one column more than bounds. */
+  void (*route)(const struct CountermarkAesKey* key, const uint8_t initial[16], unsigned width,
+                const uint32_t* tokens, const uint32_t* ends, uint32_t first, size_t count,
+                uint32_t remaining, const uint32_t* bounds, size_t bound_count,
+                struct CountermarkColumn* columns);
   /* A set of 64-bit values other than 0 in lines of eight, 0 being an empty place: a value stands
-   * in line (value & mask), or in the next ones when that is full, from left to right. Inserts the
-   * values in turn; fresh[i] = 1 if values[i] was not there, else 0. Returns how many were fresh.
-   * There must be room for all; `lines` is aligned to 64 bytes. */
-  size_t (*insert_all)(uint64_t* lines, uint64_t mask, const uint64_t* values, size_t count,
-                       uint8_t* fresh);
+   * in line (value & mask), or in the next ones when that is full, from left to right. Inserts in
+   * turn the values LE64(from + stride * i) + addend, or 1 where that is 0; fresh[i] = 1 if it was
+   * not there, else 0. Returns how many were fresh. There must be room for all; `lines` is aligned
+   * to 64 bytes. */
+  size_t (*insert_all)(uint64_t* lines, uint64_t mask, const uint8_t* from, size_t stride,
+                       uint64_t addend, size_t count, uint8_t* fresh);
   /* out[i] = the word of tokens[i] under one state. */
   void (*words_of_state)(const struct CountermarkAesKey* key, const uint8_t state[16],
                          const uint8_t tag[12], const uint32_t* tokens, size_t count,

@@ -18,12 +18,16 @@ class Cipher {
       round_keys_[i] = _mm512_broadcast_i32x4(load_block(key->round_keys[i]));
   }
 
-  void encrypt(__m512i blocks[4]) const {
-    for (size_t i = 0; i < 4; ++i) blocks[i] = _mm512_xor_si512(blocks[i], round_keys_[0]);
-    for (int round = 1; round < 10; ++round)
+  // `count` registers of four blocks, a multiple of four.
+  void encrypt(__m512i* blocks, size_t count) const {
+    for (size_t done = 0; done < count; done += 4) {
+      __m512i state[4];
+      for (size_t i = 0; i < 4; ++i) state[i] = _mm512_xor_si512(blocks[done + i], round_keys_[0]);
+      for (int round = 1; round < 10; ++round)
+        for (auto& four : state) four = _mm512_aesenc_epi128(four, round_keys_[round]);
       for (size_t i = 0; i < 4; ++i)
-        blocks[i] = _mm512_aesenc_epi128(blocks[i], round_keys_[round]);
-    for (size_t i = 0; i < 4; ++i) blocks[i] = _mm512_aesenclast_epi128(blocks[i], round_keys_[10]);
+        blocks[done + i] = _mm512_aesenclast_epi128(state[i], round_keys_[10]);
+    }
   }
 
   // As Isa::Cipher::row_words in generic.h.
@@ -35,7 +39,7 @@ class Cipher {
       const __m512i index = _mm512_maskz_add_epi32(0x1111, block, set_512(first + 4 * g));
       blocks[g] = _mm512_xor_si512(start, index);
     }
-    encrypt(blocks);
+    encrypt(blocks, 4);
     for (uint32_t g = 0; g < 4; ++g) store_512(out + 16 * g, blocks[g]);
   }
 
@@ -46,7 +50,7 @@ class Cipher {
     for (; done + 16 <= count; done += 16) {
       __m512i blocks[4];
       for (size_t i = 0; i < 4; ++i) blocks[i] = load_512(in + 16 * done + 64 * i);
-      cipher.encrypt(blocks);
+      cipher.encrypt(blocks, 4);
       for (size_t i = 0; i < 4; ++i) store_512(out + 16 * done + 64 * i, blocks[i]);
     }
     if (done < count) aesni_encrypt_blocks(key, in + 16 * done, out + 16 * done, count - done);

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
-#include <numeric>
 
 namespace countermark {
 namespace {
@@ -69,52 +68,50 @@ std::optional<Route> NativeMark::route(TokenSpan response) const noexcept {
 void NativeMark::routes(TokenSpan response, std::uint32_t begin, std::uint32_t end,
                         Routes& out) const {
   assert(begin <= end && end <= response.size());
+  constexpr std::size_t kSpare = 16;  // entries of a column that the kernel may write beyond
   const auto& layers = profile_.layers();
-  out.layers.assign(layers.size(), {});
-  out.widths_.resize(layers.size());
   out.columns_.resize(layers.size());
-  out.short_context = 0;
-  // The positions that are still to be routed: of all, later of those that a width passed on.
-  std::span<const std::uint32_t> passed;
-  const Routes::AtWidth* before = nullptr;
+  out.short_context_ = 0;
+  // The positions that are still to be routed: at first all of them, without a list.
+  std::span<const std::uint32_t> pending;
+  std::size_t count = end - begin;
   std::uint32_t remaining = kShareTotal;
-  std::size_t index = 0;  // of the width
-  for (std::size_t first = 0, last = 0; first < layers.size(); first = last, ++index) {
-    Routes::AtWidth& at = out.widths_[index];
-    at.width = layers[first].width;
-    std::array<std::uint32_t, kMaxLayers> bounds;
-    std::uint32_t shares = 0;
-    for (; last < layers.size() && layers[last].width == at.width; ++last)
-      bounds[last - first] = shares += layers[last].share;
+  for (std::size_t first = 0, last = 0, index = 0; first < layers.size(); first = last, ++index) {
+    const unsigned width = layers[first].width;
+    std::uint32_t from = begin;
+    std::size_t too_short = 0;
+    if (index == 0) {
+      from = std::max(begin, std::min<std::uint32_t>(end, width));
+      too_short = from - begin;
+    } else {
+      too_short = static_cast<std::size_t>(std::lower_bound(pending.begin(), pending.end(), width) -
+                                           pending.begin());
+      pending = pending.subspan(too_short);
+    }
+    count -= too_short;
+    out.short_context_ += too_short;
 
-    const std::size_t candidates = before == nullptr ? end - begin : passed.size();
-    at.positions.clear();
-    if (before == nullptr) {
-      const std::uint32_t from = std::max(begin, at.width);
-      at.positions.resize(end > from ? end - from : 0);
-      std::iota(at.positions.begin(), at.positions.end(), from);
+    std::array<std::uint32_t, kMaxLayers> bounds;
+    std::array<CountermarkColumn, kMaxLayers + 1> columns;
+    std::uint32_t shares = 0;
+    for (; last < layers.size() && layers[last].width == width; ++last) {
+      bounds[last - first] = shares += layers[last].share;
+      Routes::Column& column = out.columns_[last];
+      if (column.positions.size() < count + kSpare) {
+        column.positions.resize(count + kSpare);
+        column.states.resize(count + kSpare);
+      }
+      columns[last - first] = {column.positions.data(), column.states[0].data(), 0};
     }
-    for (const std::uint32_t place : passed)
-      if (before->positions[place] >= at.width) at.positions.push_back(before->positions[place]);
-    const std::size_t count = at.positions.size();
-    out.short_context += candidates - count;
-    at.states.resize(count);
-    auto& columns = out.columns_[index];
-    const std::size_t stride = count + 16;  // as split() wants it
-    columns.resize((last - first + 1) * stride);
-    std::array<std::size_t, kMaxLayers + 1> sizes{};
-    if (count > 0) {
-      kernel().context_states(&context_.key(), initial_[at.width].data(), at.width, response.data(),
-                              at.positions.data(), count, at.states[0].data());
-      kernel().split(at.states[0].data(), count, remaining, bounds.data(), last - first,
-                     columns.data(), sizes.data());
-    }
-    const auto column = [&](std::size_t i) {
-      return std::span<const std::uint32_t>(columns).subspan(i * stride, sizes[i]);
-    };
-    for (std::size_t i = first; i < last; ++i) out.layers[i] = {&at, column(i - first)};
-    passed = column(last - first);
-    before = &at;
+    auto& passed = out.passed_[index % 2];
+    if (passed.size() < count + kSpare) passed.resize(count + kSpare);
+    columns[last - first] = {passed.data(), nullptr, 0};
+    kernel().route(&context_.key(), initial_[width].data(), width, response.data(),
+                   index == 0 ? nullptr : pending.data(), from, count, remaining, bounds.data(),
+                   last - first, columns.data());
+    for (std::size_t i = first; i < last; ++i) out.columns_[i].size = columns[i - first].size;
+    count = columns[last - first].size;
+    pending = std::span(passed).first(count);
     remaining -= shares;
   }
 }

@@ -46,26 +46,28 @@ struct Route {
 
 // The routes of a run of positions of a response, and the memory to find them in; may be used
 // again.
-struct Routes {
-  // What was computed at one width: the positions that came so far, and their states.
-  struct AtWidth {
-    unsigned width = 0;
-    std::vector<std::uint32_t> positions{};
-    std::vector<Block> states{};
-  };
-  // The positions of one layer: indices into what its width has, rising.
-  struct OfLayer {
-    const AtWidth* at = nullptr;
-    std::span<const std::uint32_t> places{};
-  };
-
-  std::vector<OfLayer> layers{};  // of the profile
-  std::size_t short_context = 0;  // positions with fewer tokens before them than needed
+class Routes {
+ public:
+  // The positions of a layer of the profile, rising, and their states.
+  std::span<const std::uint32_t> positions(std::uint8_t layer) const noexcept {
+    return std::span(columns_[layer].positions).first(columns_[layer].size);
+  }
+  std::span<const Block> states(std::uint8_t layer) const noexcept {
+    return std::span(columns_[layer].states).first(columns_[layer].size);
+  }
+  // How many positions have fewer tokens before them than the width that decides.
+  std::size_t short_context() const noexcept { return short_context_; }
 
  private:
   friend class NativeMark;
-  std::vector<AtWidth> widths_{};
-  std::vector<std::vector<std::uint32_t>> columns_{};  // of each width
+  struct Column {
+    std::vector<std::uint32_t> positions{};
+    std::vector<Block> states{};
+    std::size_t size = 0;
+  };
+  std::vector<Column> columns_{};                       // by layer
+  std::array<std::vector<std::uint32_t>, 2> passed_{};  // on from one width to the next
+  std::size_t short_context_ = 0;
 };
 
 // Immutable; may be used by many threads at once. No member function allocates, except tag(),
