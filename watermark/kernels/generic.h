@@ -281,7 +281,7 @@ struct Generic {
       }
       Isa::encrypt_blocks(key, run.bytes(), run.bytes(), part);
       for (size_t i = 0; i < part; ++i)
-        out[begin + i] = load<uint32_t>(run.bytes() + 16 * i + 4 * (tokens[begin + i] & 3));
+        out[begin + i] = load<uint32_t>(run.bytes() + 16 * i + size_t{4} * (tokens[begin + i] & 3));
     }
   }
 
