@@ -7,6 +7,7 @@
 #include <fstream>
 #include <functional>
 #include <map>
+#include <ostream>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -31,6 +32,8 @@ struct Change {
   std::function<void(Metadata&, Tensors&)> apply;
   ErrorCode code;
   std::string field;  // as the error names it
+
+  friend void PrintTo(const Change& value, std::ostream* out) { *out << value.name; }
 };
 
 class Safetensors : public testing::TestWithParam<Change> {};

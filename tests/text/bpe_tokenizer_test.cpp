@@ -6,6 +6,7 @@
 #include <chrono>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <ostream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -336,6 +337,8 @@ struct Change {
   ErrorCode code;
   const char* field;
   const char* message;  // a part of it
+
+  friend void PrintTo(const Change& value, std::ostream* out) { *out << value.name; }
 };
 
 class BpeRefuses : public testing::TestWithParam<Change> {};

@@ -3,6 +3,7 @@
 // ids that the model's own tokenizer gave.
 #include <gtest/gtest.h>
 
+#include <ostream>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -18,6 +19,8 @@ struct Case {
   const char* file;     // under tokenizers/
   const char* vectors;  // under tokenizers/gguf/
   const char* name = "";
+
+  friend void PrintTo(const Case& value, std::ostream* out) { *out << value.test; }
 };
 
 class Conformance : public testing::TestWithParam<Case> {};

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <ostream>
 #include <string>
 
 namespace countermark {
@@ -21,6 +22,8 @@ struct BadText {
   std::string text;
   std::uint64_t offset;
   const char* field;
+
+  friend void PrintTo(const BadText& value, std::ostream* out) { *out << value.name; }
 };
 
 class JsonRefuses : public testing::TestWithParam<BadText> {};
