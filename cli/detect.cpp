@@ -172,9 +172,9 @@ Run add_detect_command(CLI::App& app) {
                "Exit 0 if any text is detected, else 5 (no verdict on some) or 10");
   flags->output.add_flags(app);
   app.footer(
-      "\nWithout --account: is the text the model's (shared layer)? With it: was it served to "
-      "that\n"
-      "account (all layers in one sum; the account's own layer is shown beside it)?\n"
+      "\nThe first verdict says whether the text is the model's: by the shared layer or, with\n"
+      "--account or --cohort, by one sum over all claimed layers. It names nobody: whether text\n"
+      "was served to that account is said by the account's own layer, shown beside it.\n"
       "Not detected is not a proof of absence, and a text can be too short to tell.\n"
       "\nExamples:\n"
       "  countermark detect -k 2026-11.key -p profile.json --account alice answer.txt\n"

@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "verifier/detect/report.h"
 #include "verifier/stats/tail.h"
@@ -173,7 +174,11 @@ TEST(Policy, HypothesesDoNotWrap) {
   EXPECT_EQ(hypotheses_of(3, 4), 12U);
   const std::uint64_t most = hypotheses_of(std::uint64_t{1} << 40, std::uint64_t{1} << 40);
   EXPECT_EQ(most, ~std::uint64_t{0});
-  EXPECT_EQ(weigh({20, std::uint64_t{50} << 20}, most, 40).p, stats::PValue());
+  // The best of 2^80 combinations reaches any tail down to 2^-80 by chance.
+  const Evidence countless = weigh({20, std::uint64_t{2'000} << 20}, most, 40);
+  EXPECT_EQ(countless.p, stats::PValue());
+  EXPECT_EQ(countless.asserted, stats::PValue());
+  EXPECT_LT(weigh({20, std::uint64_t{2'000} << 20}, most - 1, 40).p.log10(), -700);
 }
 
 TEST(Report, AWithheldVerdictHasNoHeadlineP) {
@@ -186,6 +191,64 @@ TEST(Report, AWithheldVerdictHasNoHeadlineP) {
   EXPECT_TRUE(json["pValue"].is_null());
   EXPECT_TRUE(json["log10P"].is_null());
   EXPECT_EQ(to_text(*detector, document, detection).find("log10 p"), std::string::npos);
+}
+
+TEST(Report, AWithheldVerdictTakesTheIdentitiesWithIt) {
+  const EpochKey key = key_of("n");
+  const Claim claim{"", "alice", {}};
+  const auto detector = Detector::create(key, Profile::defaults(), nullptr, claim, {});
+  const text::Document document = document_of({}, write_text(key, {"", "alice"}, 200));
+  Detection detection = *detector->detect(document);
+  ASSERT_EQ(detection.streams.at(0).verdict, Verdict::kDetected);
+  withhold(detection);
+  EXPECT_EQ(detection.verdict, Verdict::kWithheld);
+  EXPECT_EQ(detection.streams[0].verdict, Verdict::kWithheld);
+  EXPECT_EQ(detection.reasons, std::vector<std::string>{"decoys-not-calibrated"});
+  const auto json = nlohmann::json::parse(to_json_line(*detector, document, detection));
+  EXPECT_TRUE(json["streams"][0]["pValue"].is_null());
+  EXPECT_TRUE(json["streams"][0]["log10P"].is_null());
+  EXPECT_EQ(to_text(*detector, document, detection).find("log10 p"), std::string::npos);
+
+  Detection too_short = *detector->detect(document_of({}, write_text(key, {"", "alice"}, 5)));
+  withhold(too_short);
+  EXPECT_EQ(too_short.verdict, Verdict::kInconclusive);
+  EXPECT_EQ(too_short.streams[0].verdict, Verdict::kInconclusive);
+  EXPECT_EQ(too_short.reasons, std::vector<std::string>{"too-short"});
+}
+
+TEST(Report, ChanceIsRoundedAsThePValueIs) {
+  Evidence evidence;
+  evidence.floor = stats::PValue::from_power_of_two(64);
+  const auto by = [&evidence](double mantissa, std::int64_t exponent) {
+    evidence.asserted = stats::PValue::from_parts(mantissa, exponent);
+    return by_chance(evidence);
+  };
+  EXPECT_EQ(by(5.29, -8), "1 in 1.8e+07");  // 1.89e7
+  EXPECT_EQ(by(1, -7), "1 in 1.0e+07");
+  EXPECT_EQ(by(3, -1), "1 in 3");
+  evidence.asserted = evidence.floor;
+  EXPECT_EQ(by_chance(evidence), "at most 1 in 1.8e+19");
+}
+
+// Of a layer with a small share some decoys have no tuple in a text of which the key has enough.
+TEST(Detector, DecoysWithoutATupleDoNotWithholdTheVerdict) {
+  const auto profile = Profile::create(
+      {{LayerKind::kShared, 2, 2'048, 1}, {LayerKind::kAccount, 2, 63'488, 1}}, std::nullopt);
+  std::vector<TokenId> text(210);
+  std::iota(text.begin(), text.end(), 0U);
+  const text::Document document = document_of({}, text);
+  const auto enough = [&](int i) {
+    const auto detector =
+        Detector::create(key_of("o" + std::to_string(i)), *profile, nullptr, {}, {});
+    return detector->detect(document)->evidence.tally.n >= Policy{}.minimum_scored;
+  };
+  int found = 0;
+  while (!enough(found)) ++found;
+  const auto detector =
+      Detector::create(key_of("o" + std::to_string(found)), *profile, nullptr, {}, {}, 1'000);
+  const Detection detection = *detector->detect(document);
+  EXPECT_EQ(detection.verdict, Verdict::kNotDetected);
+  EXPECT_TRUE(detection.line_up->calibrated);
 }
 
 TEST(Detector, AKeyThatHasNothingToDoWithTheTextRanksAnywhere) {
@@ -209,6 +272,15 @@ TEST(LineUp, WithholdsWhenDecoysAreNotUniform) {
   good[0] = stats::PValue::from_parts(1, -10);
   EXPECT_FALSE(compare(truth, good, good).calibrated);
   EXPECT_EQ(compare(truth, good, good).rank, 2U);
+
+  // Decoys without a tuple are not judged; if most are, something is wrong.
+  std::vector<stats::PValue> with_tuples;
+  for (int i = 0; i < 600; ++i) with_tuples.push_back(stats::PValue::from_double((i + 0.5) / 600));
+  EXPECT_TRUE(compare(truth, good, with_tuples).calibrated);
+  with_tuples.clear();
+  EXPECT_FALSE(compare(truth, good, with_tuples).calibrated);
+  for (int i = 0; i < 400; ++i) with_tuples.push_back(stats::PValue::from_double((i + 0.5) / 400));
+  EXPECT_FALSE(compare(truth, good, with_tuples).calibrated);
 }
 
 TEST(Policy, FloorAndPrfTermEnterWhatIsAsserted) {

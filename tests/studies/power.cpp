@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Power study: the share of the embedded model's marked answers that are detected at p <= 1e-6,
-// by length and temperature, beside the share that the recorded probabilities predict.
+// by length and temperature, beside the share that the recorded probabilities predict; and from
+// which length on the verdict of 95 % is "detected", which asks for a least number of tuples too.
 //
 // Given the text, the score of a marked draw whose token had probability p is -ln(1 - V^p) with V
 // uniform, independent from draw to draw: the exponential race's arrival time is independent of
@@ -17,6 +18,7 @@
 #include <mutex>
 
 #include "tests/studies/bundle.h"
+#include "verifier/detect/policy.h"
 #include "verifier/detect/tape.h"
 #include "verifier/stats/tail.h"
 
@@ -32,9 +34,10 @@ constexpr int kReplicates = 200;  // simulated answers for each real one
 constexpr double kAlpha = 1e-6;
 constexpr std::uint64_t kAccounts = 24'000;
 
-enum Test { kShared, kClaimed, kSearched, kTests };
-constexpr const char* kTestNames[kTests] = {"shared layer", "claimed account",
-                                            "account layer x 24,000"};
+// The first three are compared with their predictions; of all of them the verdicts are counted.
+enum Test { kShared, kClaimed, kSearched, kPredicted, kOwnLayer = kPredicted, kTests };
+constexpr const char* kTestNames[kTests] = {"shared layer", "claimed, all layers",
+                                            "account layer x 24,000", "claimed, account layer"};
 
 // Smallest sums that are detected, by number of tuples: exact, computed when first asked for.
 class Criticals {
@@ -97,16 +100,17 @@ struct Sums {
     const Tally best =
         *std::max_element(account.begin(), account.end(),
                           [](const Tally& a, const Tally& b) { return a.sum < b.sum; });
-    return {shared, shared + cohort + best, best};
+    return {shared, shared + cohort + best, best, best};
   }
 };
 
 // What one temperature's answers add up to.
 struct Totals {
   std::mutex mutex{};
-  std::array<std::array<std::uint64_t, kLooks>, kTests> detected{};
-  std::array<std::array<double, kLooks>, kTests> predicted{};
-  std::array<std::array<double, kLooks>, kTests> variance{};
+  std::array<std::array<std::uint64_t, kLooks>, kPredicted> found{};  // p <= 1e-6
+  std::array<std::array<double, kLooks>, kPredicted> predicted{};
+  std::array<std::array<double, kLooks>, kPredicted> variance{};
+  std::array<std::array<std::uint64_t, kLooks>, kTests> detected{};  // the verdict
   double excess = 0;  // sum of (score - expectation) over marked draws
   double excess_variance = 0;
   std::uint64_t marked = 0;
@@ -120,7 +124,8 @@ class Study {
       : bundle_(bundle),
         name_(std::move(name)),
         slots_(slots),
-        criticals_{Criticals(1), Criticals(slots), Criticals(slots * kAccounts)} {}
+        criticals_{Criticals(1), Criticals(slots), Criticals(slots * kAccounts), Criticals(slots)} {
+  }
 
   void run(double temperature, std::size_t tokens, std::uint64_t answers, Totals& totals) {
     in_parallel(answers, "answers", [&](std::uint64_t i) {
@@ -165,11 +170,15 @@ class Study {
     return out;
   }
 
-  // Which tests detect at each look. `score_of(tuple, slot)` gives the scores.
+  struct Look {
+    std::array<bool, kTests> found{};     // p <= 1e-6
+    std::array<bool, kTests> detected{};  // and enough tuples for a verdict
+  };
+
+  // What the tests say at each look. `score_of(tuple, slot)` gives the scores.
   template <typename ScoreOf>
-  std::array<std::array<bool, kLooks>, kTests> looks(const std::vector<Scored>& tuples,
-                                                     ScoreOf score_of) {
-    std::array<std::array<bool, kLooks>, kTests> out{};
+  std::array<Look, kLooks> looks(const std::vector<Scored>& tuples, ScoreOf score_of) {
+    std::array<Look, kLooks> out{};
     Sums sums;
     sums.account.resize(slots_);
     std::size_t next = 0;
@@ -178,8 +187,12 @@ class Study {
         for (std::size_t slot = 0; slot < tuples[next].scores.size(); ++slot)
           sums.add(tuples[next].layer, slot, score_of(tuples[next], slot));
       const auto statistics = sums.statistics();
-      for (std::size_t test = 0; test < kTests; ++test)
-        out[test][look] = criticals_[test].reached(statistics[test]);
+      for (std::size_t test = 0; test < kTests; ++test) {
+        const bool found = criticals_[test].reached(statistics[test]);
+        const bool enough = statistics[test].n >= detect::Policy{}.minimum_scored;
+        out[look].found[test] = found;
+        out[look].detected[test] = found && enough;
+      }
     }
     return out;
   }
@@ -190,7 +203,7 @@ class Study {
     const auto real =
         looks(tuples, [](const Scored& tuple, std::size_t slot) { return tuple.scores[slot]; });
 
-    std::array<std::array<int, kLooks>, kTests> found{};
+    std::array<std::array<int, kLooks>, kPredicted> found{};
     Uniform uniform(0x636f756e74657200 + index);
     for (int replicate = 0; replicate < kReplicates; ++replicate) {
       const auto simulated = looks(tuples, [&](const Scored& tuple, std::size_t slot) {
@@ -198,9 +211,9 @@ class Study {
         const double score = p == 1 ? -std::log(uniform()) : -std::log1p(-std::pow(uniform(), p));
         return static_cast<std::uint64_t>(std::ldexp(score, kScoreFractionBits));
       });
-      for (std::size_t test = 0; test < kTests; ++test)
+      for (std::size_t test = 0; test < kPredicted; ++test)
         for (std::size_t look = 0; look < kLooks; ++look)
-          found[test][look] += simulated[test][look] ? 1 : 0;
+          found[test][look] += simulated[look].found[test] ? 1 : 0;
     }
 
     double excess = 0;
@@ -216,9 +229,12 @@ class Study {
 
     const std::scoped_lock lock(totals.mutex);
     for (std::size_t test = 0; test < kTests; ++test)
+      for (std::size_t look = 0; look < kLooks; ++look)
+        totals.detected[test][look] += real[look].detected[test] ? 1U : 0U;
+    for (std::size_t test = 0; test < kPredicted; ++test)
       for (std::size_t look = 0; look < kLooks; ++look) {
         const double p = static_cast<double>(found[test][look]) / kReplicates;
-        totals.detected[test][look] += real[test][look] ? 1U : 0U;
+        totals.found[test][look] += real[look].found[test] ? 1U : 0U;
         totals.predicted[test][look] += p;
         // Of the real answer given the text, and of the simulated mean.
         totals.variance[test][look] += p * (1 - p) * (1 + 1.0 / kReplicates);
@@ -247,10 +263,10 @@ double exact_tail(std::uint64_t found, double expected) {
 void print_share(std::size_t test, std::size_t tokens, double answers, const Totals& totals,
                  Checks& checks) {
   const std::size_t look = tokens / kStep - 1;
-  const std::uint64_t found = totals.detected[test][look];
+  const std::uint64_t found = totals.found[test][look];
   const double expected = totals.predicted[test][look];
   const double error = std::sqrt(totals.variance[test][look]);
-  std::printf("%-24s  %6zu  %7.2f%%  %8.2f%%  %.2f%%\n", kTestNames[test], tokens,
+  std::printf("%-24s  %6zu  %8.2f%%  %8.2f%%  %.2f%%\n", kTestNames[test], tokens,
               100 * static_cast<double>(found) / answers, 100 * expected / answers,
               100 * error / answers);
   if (std::abs(static_cast<double>(found) - expected) <= 3 * error + 1e-9) return;
@@ -265,10 +281,11 @@ void print(double temperature, std::size_t tokens, std::uint64_t answers, const 
   std::printf("\ntemperature %g: %.3f nats a token, %.1f %% of draws marked\n", temperature,
               totals.surprise / static_cast<double>(totals.tokens),
               100.0 * static_cast<double>(totals.marked) / static_cast<double>(totals.tokens));
-  std::printf("%-24s  tokens  detected  predicted  standard error\n", "test");
-  for (std::size_t test = 0; test < kTests; ++test) {
+  std::printf("%-24s  tokens  p <= 1e-6  predicted  standard error\n", "test");
+  for (std::size_t test = 0; test < kPredicted; ++test)
     for (const std::size_t length : {25U, 50U, 100U, 200U, 400U})
       if (length <= tokens) print_share(test, length, n, totals, checks);
+  for (std::size_t test = 0; test < kTests; ++test) {
     std::size_t shortest = 0;
     for (std::size_t look = tokens / kStep; look-- > 0;) {
       if (static_cast<double>(totals.detected[test][look]) < 0.95 * n) break;
@@ -276,7 +293,9 @@ void print(double temperature, std::size_t tokens, std::uint64_t answers, const 
     }
     const std::string from =
         shortest == 0 ? "more than " + std::to_string(tokens) : std::to_string(shortest);
-    std::printf("%-24s  95 %% found from %s tokens\n", kTestNames[test], from.c_str());
+    std::printf("%-24s  95 %% detected from %s tokens; of %zu tokens %.2f %%\n", kTestNames[test],
+                from.c_str(), tokens,
+                100 * static_cast<double>(totals.detected[test][tokens / kStep - 1]) / n);
   }
   const double deviation = totals.excess / std::sqrt(totals.excess_variance);
   std::printf("sum of (score - expectation): %.1f, %.2f standard errors\n", totals.excess,
@@ -314,9 +333,9 @@ int main(int argc, char** argv) {
       const std::size_t look = 200 / kStep - 1;
       const double n = static_cast<double>(answers);
       checks.add("temperature 1, 200 tokens, shared layer: at least 97 %",
-                 static_cast<double>(totals.detected[kShared][look]) >= 0.97 * n);
+                 static_cast<double>(totals.found[kShared][look]) >= 0.97 * n);
       checks.add("temperature 1, 200 tokens, claimed account: at least 99 %",
-                 static_cast<double>(totals.detected[kClaimed][look]) >= 0.99 * n);
+                 static_cast<double>(totals.found[kClaimed][look]) >= 0.99 * n);
     }
   }
   return checks.exit_code();

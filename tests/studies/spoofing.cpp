@@ -8,9 +8,10 @@
 // (b) Choosing contexts: with an interface that lets him force tokens and level the candidates
 //     (logit bias), one question shows the winner among his own model's twenty likeliest.
 //
-// Forged texts are judged by the shared layer, and by the account layer of a customer whose
-// answers he never saw; real answers of that customer stand beside them. The attacker has the
-// strongest model that he can have: the served one without its mark.
+// Forged texts are judged by the shared layer, by the account layer of a customer whose answers he
+// never saw, and by the one sum over all layers when that customer is claimed; real answers of that
+// customer stand beside them. The attacker has the strongest model that he can have: the served one
+// without its mark.
 //
 // Usage: study_spoofing WIDTH ANSWERS TEXTS   ANSWERS: the largest stock; a quarter and a sixteenth
 // of it are tried too. TEXTS: forged, real and unmarked ones, each.
@@ -154,8 +155,10 @@ struct Judged {
   double median_log10_p = 0;
 };
 
-// `account` empty: the shared layer; else that account's own layer, best of its slots.
-Judged judge_all(const Study& study, const std::vector<Text>& texts, const std::string& account) {
+enum class By { kSharedLayer, kVictimsLayer, kOneSum };
+
+Judged judge_all(const Study& study, const std::vector<Text>& texts, By by) {
+  const std::string account = by == By::kSharedLayer ? "" : kVictim;
   const auto detector = need(
       detect::Detector::create(study.key, study.mark.profile(), nullptr, {"", account, {}}, {}));
   std::vector<double> log10_p;
@@ -164,9 +167,9 @@ Judged judge_all(const Study& study, const std::vector<Text>& texts, const std::
     text::Document document;
     document.segments.push_back({"", text, true});
     const detect::Detection detection = need(detector.detect(document));
-    const bool shared = account.empty();
-    const auto& p = shared ? detection.evidence.p : detection.streams.front().evidence.p;
-    const auto verdict = shared ? detection.verdict : detection.streams.front().verdict;
+    const bool headline = by != By::kVictimsLayer;
+    const auto& p = headline ? detection.evidence.p : detection.streams.front().evidence.p;
+    const auto verdict = headline ? detection.verdict : detection.streams.front().verdict;
     log10_p.push_back(p.log10());
     out.detected += verdict == detect::Verdict::kDetected ? 1 : 0;
   }
@@ -179,14 +182,16 @@ Judged judge_all(const Study& study, const std::vector<Text>& texts, const std::
 // What was claimed of the texts, and whether it holds; printed after the tables.
 using Claims = std::vector<std::pair<std::string, bool>>;
 
-// A row of the table. No text may be charged to the victim that was not served to him.
+// A row of the table. No text may be charged to the victim that was not served to him; the sum,
+// which has the shared layer in it, charges nobody.
 void print_judged(const Study& study, const std::string& what, const std::vector<Text>& texts,
                   Claims& checks) {
-  const Judged shared = judge_all(study, texts, "");
-  const Judged account = judge_all(study, texts, kVictim);
-  std::printf("| %u | %s | %.0f %% | %.1f | %.0f %% | %.1f |\n", study.width, what.c_str(),
-              100 * shared.detected, shared.median_log10_p, 100 * account.detected,
-              account.median_log10_p);
+  const Judged shared = judge_all(study, texts, By::kSharedLayer);
+  const Judged account = judge_all(study, texts, By::kVictimsLayer);
+  const Judged sum = judge_all(study, texts, By::kOneSum);
+  std::printf("| %u | %s | %.0f %% | %.1f | %.0f %% | %.1f | %.0f %% |\n", study.width,
+              what.c_str(), 100 * shared.detected, shared.median_log10_p, 100 * account.detected,
+              account.median_log10_p, 100 * sum.detected);
   if (what == kReal)
     checks.emplace_back("every real answer is found", shared.detected == 1);
   else
@@ -221,7 +226,7 @@ int run(unsigned width, std::uint64_t largest_stock, std::uint64_t texts) {
 
   std::printf(
       "| width | texts | shared: detected | median log10 p | victim's layer: detected | "
-      "median log10 p |\n|---|---|---|---|---|---|\n");
+      "median log10 p | one sum, victim claimed: detected |\n|---|---|---|---|---|---|---|\n");
   print_judged(study, kReal, real, checks);
   print_judged(study, kUnmarked, unmarked, checks);
   std::string recall_table =

@@ -141,7 +141,7 @@ TEST_F(Reading, FindsTheKnownFields) {
       {R"({"output": "d", "prompt": "p"})", "output", "[p]|d"},
       {R"({"prompt": "p", "text": "d"})", "text", "[p]|d"},
       {R"({"prompt": null, "text": "d"})", "text", "d"},
-      {R"({"prompt": "p", "content": "d"})", "content", "d"},
+      {R"({"prompt": "p", "content": "d"})", "content", "[p]|d"},
       {R"({"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "u"},
           {"role": "assistant", "content": "a"}, {"role": "tool", "content": "t"},
           {"role": "assistant", "content": null}, {"role": "assistant", "content": "b"}]})",

@@ -151,7 +151,8 @@ LineUp Detector::line_up(const std::vector<Tokens>& segments, const Evidence& ev
     decoys.push_back(pooled(tape, streams, blocks).p);
     for (Stream& stream : streams)
       for (Stream::InLayer& in_layer : stream.layers) in_layer.tags.resize(1);
-    calibration.push_back(pooled(tape, streams, blocks).p);
+    if (const Evidence one_slot = pooled(tape, streams, blocks); one_slot.tally.n > 0)
+      calibration.push_back(one_slot.p);
   }
   LineUp out = compare(evidence.p, decoys, calibration);
   out.seed = to_hex(seed);
@@ -164,8 +165,9 @@ std::uint64_t Detector::search_critical(const Best& any_account) const {
   if (any_account.tally.n == 0) return 0;
   const double family =
       static_cast<double>(any_account.hypotheses) * static_cast<double>(searched_.size());
-  return stats::gamma_critical(any_account.tally.n,
-                               stats::PValue::from_double(policy_.alpha.to_double() / family));
+  // A level that is too large only lets an account pass on to its exact tail.
+  const double level = std::max(policy_.alpha.to_double() / family, 1e-300);
+  return stats::gamma_critical(any_account.tally.n, stats::PValue::from_double(level));
 }
 
 Result<Detection> Detector::detect(const text::Document& document) const {
@@ -201,13 +203,21 @@ Result<Detection> Detector::detect(const text::Document& document) const {
 
   if (decoys_ > 0) {
     detection.line_up = line_up(segments, detection.evidence);
-    // Of a text without a tuple every p-value is 1: too short is then all that can be said.
-    if (!detection.line_up->calibrated && detection.verdict != Verdict::kInconclusive) {
-      detection.verdict = Verdict::kWithheld;
-      detection.reasons.emplace_back("decoys-not-calibrated");
-    }
+    if (!detection.line_up->calibrated) withhold(detection);
   }
   return detection;
+}
+
+void withhold(Detection& detection) {
+  bool any = false;
+  const auto withhold_one = [&any](Verdict& verdict) {
+    if (verdict == Verdict::kInconclusive) return;
+    verdict = Verdict::kWithheld;
+    any = true;
+  };
+  withhold_one(detection.verdict);
+  for (StreamFinding& finding : detection.streams) withhold_one(finding.verdict);
+  if (any) detection.reasons.emplace_back("decoys-not-calibrated");
 }
 
 }  // namespace countermark::detect

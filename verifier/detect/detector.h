@@ -51,6 +51,10 @@ struct Detection {
   std::optional<LineUp> line_up{};
 };
 
+// What a failed diagnostic does: one tape and one PRF serve every verdict, so that a fault in them
+// spoils all but "inconclusive", which says nothing anyway.
+void withhold(Detection& detection);
+
 class Detector {
  public:
   // `tokenizer` turns text into ids and may be null, then only ids are accepted; it must outlive

@@ -31,7 +31,8 @@ struct LineUp {
 };
 
 // Compares the true key's corrected p-value with those of the decoys. `calibration` holds the
-// decoys' uncorrected p-values of one slot, in the same order.
+// uncorrected p-values of one slot of those decoys that have a tuple in the text: of the others p
+// is 1, whatever the law.
 LineUp compare(stats::PValue truth, std::span<const stats::PValue> decoys,
                std::span<const stats::PValue> calibration);
 

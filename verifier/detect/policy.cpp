@@ -47,7 +47,9 @@ Evidence weigh(const Tally& tally, std::uint64_t hypotheses, double context_bloc
   Evidence evidence;
   evidence.tally = tally;
   evidence.hypotheses = hypotheses;
-  const PValue tail = stats::gamma_tail(tally.n, tally.sum);
+  // More hypotheses than can be counted: the product with 2^64 - 1 would be no bound.
+  const bool countless = hypotheses == std::numeric_limits<std::uint64_t>::max();
+  const PValue tail = countless ? PValue() : stats::gamma_tail(tally.n, tally.sum);
   evidence.p = tail.times(hypotheses);
   // Correctly rounded operations: nudged up, so that it stays a bound.
   const double prf_term = std::min(1.0, context_blocks * context_blocks * 0x1p-127 * (1 + 0x1p-50));

@@ -44,8 +44,8 @@ struct Evidence {
   stats::PValue asserted{};  // what verdicts and reports use
 };
 
-// a x b, the number of combinations that were tried; stays at 2^64 - 1 instead of wrapping, which
-// makes every p-value 1.
+// a x b, the number of combinations that were tried; stays at 2^64 - 1 instead of wrapping, and
+// `weigh` then asserts nothing.
 std::uint64_t hypotheses_of(std::uint64_t a, std::uint64_t b) noexcept;
 
 // A of the bound: how many blocks the context key encrypts at most to route `tokens` tokens, a
@@ -54,6 +54,7 @@ double context_blocks(const std::vector<Layer>& layers, std::uint64_t tokens) no
 
 // The evidence of a tally that is the best of `hypotheses` that were tried, all of the same n,
 // found in a text that took `context_blocks` to route, unscored positions and prompts included.
+// With 2^64 - 1 hypotheses, which stands for more, p is 1.
 Evidence weigh(const Tally& tally, std::uint64_t hypotheses, double context_blocks);
 
 Verdict judge(const Evidence& evidence, const Policy& policy) noexcept;

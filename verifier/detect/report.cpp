@@ -45,6 +45,7 @@ ordered_json stream_json(const StreamFinding& finding) {
   out["identity"] = finding.identity;
   out["slots"] = finding.slots;
   out.update(evidence_json(finding.evidence));
+  if (finding.verdict == Verdict::kWithheld) out["pValue"] = out["log10P"] = nullptr;
   out["verdict"] = verdict_name(finding.verdict);
   return out;
 }
@@ -112,11 +113,12 @@ std::string to_json_line(const Detector& detector, const text::Document& documen
 std::string by_chance(const Evidence& evidence) {
   const PValue p = evidence.asserted;
   const double times = std::pow(10.0, -p.log10());
+  // Rounded down, as p-values are rounded up.
+  const double unit = times < 1e6 ? 1 : std::pow(10.0, std::floor(-p.log10()) - 1);
+  const auto format = times < 1e6 ? std::chars_format::fixed : std::chars_format::scientific;
   char buffer[64];
-  const auto end = times < 1e6 ? std::to_chars(buffer, buffer + sizeof buffer, std::floor(times),
-                                               std::chars_format::fixed, 0)
-                               : std::to_chars(buffer, buffer + sizeof buffer, times,
-                                               std::chars_format::scientific, 1);
+  const auto end = std::to_chars(buffer, buffer + sizeof buffer, std::floor(times / unit) * unit,
+                                 format, times < 1e6 ? 0 : 1);
   const std::string count(buffer, end.ptr);
   return (p <= evidence.floor ? "at most 1 in " : "1 in ") + count;
 }
@@ -140,12 +142,14 @@ std::string to_text(const Detector& detector, const text::Document& document,
                         std::to_string(dropped.prompt_context) + ", repeated tuples " +
                         std::to_string(dropped.repeated_tuple));
   for (const StreamFinding& finding : detection.streams) {
-    out += row(layer_name(finding.layer), finding.identity + ": " + verdict_name(finding.verdict) +
-                                              ", log10 p " +
-                                              fixed(rounded_log10(finding.evidence.p), 2) +
-                                              " over " + std::to_string(finding.evidence.tally.n) +
-                                              " tokens of that layer alone, hypotheses " +
-                                              std::to_string(finding.evidence.hypotheses));
+    const std::string p = finding.verdict == Verdict::kWithheld
+                              ? ""
+                              : ", log10 p " + fixed(rounded_log10(finding.evidence.p), 2);
+    out +=
+        row(layer_name(finding.layer), finding.identity + ": " + verdict_name(finding.verdict) + p +
+                                           " over " + std::to_string(finding.evidence.tally.n) +
+                                           " tokens of that layer alone, hypotheses " +
+                                           std::to_string(finding.evidence.hypotheses));
   }
   if (detection.accounts_searched > 0)
     out += row("searched", std::to_string(detection.accounts_searched) + " accounts");

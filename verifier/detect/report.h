@@ -18,8 +18,8 @@ std::string to_json_line(const Detector& detector, const text::Document& documen
 std::string to_text(const Detector& detector, const text::Document& document,
                     const Detection& detection);
 
-// "1 in 2.6e+44": how often text that has nothing to do with the key gets so far, from the
-// asserted p-value; "less than 1 in 1.8e+19" at the floor.
+// "1 in 2.6e+14": how often text that has nothing to do with the key gets so far at most, from the
+// asserted p-value; "at most 1 in 1.8e+19" at the floor.
 std::string by_chance(const Evidence& evidence);
 
 }  // namespace countermark::detect

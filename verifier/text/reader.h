@@ -42,7 +42,7 @@ struct ReaderOptions {
   // output, response, completion, messages, conversations that is there and not null. A string is
   // one segment; an array holds the turns of a conversation, {"role", "content"} (OpenAI) or
   // {"from", "value"} (ShareGPT; gpt is assistant, human is user), a null content being no text.
-  // A "prompt" beside the field, except beside content, messages and conversations, comes first
+  // A "prompt" beside the field, except beside messages and conversations, comes first
   // and is not scored; it may be an array of turns, too.
   std::string text_field{};
   // A dotted path to the record's token ids; excludes text_field. The "prompt" beside them is

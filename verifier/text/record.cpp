@@ -136,7 +136,7 @@ class RecordParser {
     }
     const std::string& field = document_.field;
     const bool has_own_prompt =
-        field == "content" || field == "messages" || field == "conversations" || field == "prompt";
+        field == "messages" || field == "conversations" || field == "prompt";
     if (!has_own_prompt) COUNTERMARK_CHECK(read_prompt());
     return append(text, true);
   }
