@@ -20,19 +20,20 @@ uint32_t substitute(uint32_t word) {
   return vgetq_lane_u32(vreinterpretq_u32_u8(vaeseq_u8(state, vdupq_n_u8(0))), 0);
 }
 
+// In place, so that no copy of the key stays on the stack.
 void expand_key(const uint8_t key[16], CountermarkAesKey* out) {
-  uint32_t words[44];
-  memcpy(words, key, 16);
+  auto* const bytes = reinterpret_cast<uint8_t*>(out);
+  memcpy(bytes, key, 16);
   uint32_t round_constant = 1;
   for (int i = 4; i < 44; ++i) {
-    uint32_t word = words[i - 1];
+    auto word = load<uint32_t>(bytes + 4 * (i - 1));
     if (i % 4 == 0) {
       word = substitute(word >> 8 | word << 24) ^ round_constant;
       round_constant = round_constant << 1 ^ (round_constant >> 7) * 0x11b;
     }
-    words[i] = words[i - 4] ^ word;
+    word ^= load<uint32_t>(bytes + 4 * (i - 4));
+    memcpy(bytes + 4 * i, &word, sizeof word);
   }
-  memcpy(out->round_keys, words, sizeof words);
 }
 
 template <size_t kBlocks>

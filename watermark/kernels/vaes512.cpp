@@ -16,22 +16,26 @@ int supported() {
          __builtin_cpu_supports("avx512dq") != 0;
 }
 
+// Round keys are read where they stand, for every four registers of blocks anew: a copy would stay
+// on the stack, where nobody wipes it.
 class Cipher {
  public:
-  explicit Cipher(const CountermarkAesKey* key) {
-    for (int i = 0; i < 11; ++i)
-      round_keys_[i] = _mm512_broadcast_i32x4(load_block(key->round_keys[i]));
-  }
+  explicit Cipher(const CountermarkAesKey* key) : key_(key) {}
 
   // `count` registers of four blocks, a multiple of four.
   void encrypt(__m512i* blocks, size_t count) const {
     for (size_t done = 0; done < count; done += 4) {
+      const CountermarkAesKey* key = key_;
+      __asm__ volatile("" : "+r"(key));  // else the loop holds the keys in registers, which spill
       __m512i state[4];
-      for (size_t i = 0; i < 4; ++i) state[i] = _mm512_xor_si512(blocks[done + i], round_keys_[0]);
-      for (int round = 1; round < 10; ++round)
-        for (auto& four : state) four = _mm512_aesenc_epi128(four, round_keys_[round]);
-      for (size_t i = 0; i < 4; ++i)
-        blocks[done + i] = _mm512_aesenclast_epi128(state[i], round_keys_[10]);
+      const __m512i first = round_key(key, 0);
+      for (size_t i = 0; i < 4; ++i) state[i] = _mm512_xor_si512(blocks[done + i], first);
+      for (int round = 1; round < 10; ++round) {
+        const __m512i middle = round_key(key, round);
+        for (auto& four : state) four = _mm512_aesenc_epi128(four, middle);
+      }
+      const __m512i last = round_key(key, 10);
+      for (size_t i = 0; i < 4; ++i) blocks[done + i] = _mm512_aesenclast_epi128(state[i], last);
     }
   }
 
@@ -62,7 +66,11 @@ class Cipher {
   }
 
  private:
-  __m512i round_keys_[11];
+  static __m512i round_key(const CountermarkAesKey* key, int round) {
+    return _mm512_broadcast_i32x4(load_block(key->round_keys[round]));
+  }
+
+  const CountermarkAesKey* key_;
 };
 
 }  // namespace
