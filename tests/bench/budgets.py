@@ -17,7 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PATTERN = "^(PlainMaximumPass|Sample/top_k_50_top_p_95|Sample/untruncated|Truncate/.*|ScoreDocument|ScoreAccounts|AesBlocks/.*)$"
+PATTERN = "^(PlainMaximumPass|Sample/top_k_50_top_p_95|Sample/untruncated|SampleFifty|TruncateFifty|ScoreDocument|ScoreAccounts|AesBlocks/.*)$"
 BLOCKS_A_RUN = 1024  # of the AES benchmark
 VOCABULARY = 151_936
 
@@ -48,7 +48,7 @@ def main() -> int:
     kernel = str(context["kernel"])
     aes = times[f"AesBlocks/{kernel}"] / BLOCKS_A_RUN
     hook, plain = times["Sample/top_k_50_top_p_95"], times["PlainMaximumPass"]
-    mark = hook - times["Truncate/top_k_50_top_p_95"]
+    mark = times["SampleFifty"] - times["TruncateFifty"]
     whole = times["Sample/untruncated"]
     token = times["ScoreDocument"] / 1000
     accounts = times["ScoreAccounts"]
@@ -66,7 +66,7 @@ def main() -> int:
         print(f"{work:58}{time / unit:8.2f} {name}{limit / unit:7.2f} {name}{time / limit:8.2f}{shown}  {verdict}")
 
     row("hook, 151,936 fp32, top-k 50, top-p .95 / a maximum pass", hook, plain, 1.5, 1e3, "us")
-    row("the mark in it / 1 us", mark, 1e3, 1, 1e3, "us")
+    row("the mark among 50 candidates / 1 us", mark, 1e3, 1, 1e3, "us")
     # The published budget of 100 us is 3.7 times the AES of all tokens by VAES (.72 ns a block).
     row("untruncated draw / the AES of its tokens", whole, aes * VOCABULARY / 4, 3.7, 1e3, "us")
     # 4 ns to 1.7 ns, and 40 ms to 18.8 ms.
