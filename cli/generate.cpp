@@ -53,6 +53,8 @@ Randomness randomness(const std::string& seed, std::uint64_t index) {
   std::array<std::uint8_t, 16> plain{};
   std::copy_n(bytes.begin() + 16, plain.size(), plain.begin());
   out.plain_key = Secret<16>(plain);
+  wipe(plain.data(), plain.size());
+  wipe(bytes.data(), bytes.size());
   return out;
 }
 

@@ -36,8 +36,7 @@ inline std::array<std::uint8_t, 32> study_bytes(const std::string& study, const 
 }
 
 inline Secret<16> study_plain_key(const std::string& study, std::uint64_t index) {
-  const auto bytes = study_bytes(study, "plain key", index);
-  return Secret<16>(std::span<const std::uint8_t, 32>(bytes));
+  return Secret<16>(study_bytes(study, "plain key", index));
 }
 
 // Calls work(i) for i in [0, count) on all processors; progress on standard error.

@@ -267,5 +267,23 @@ TEST(Key, DecoysAreDeterministicDistinctAndOfTheSameForm) {
   }
 }
 
+// What a secret was made from does not outlive it on the stack.
+TEST(Secret, WipesWhatItTakesOver) {
+  SplitMix64 random(1);
+  std::array<std::uint8_t, 16> bytes{};
+  std::array<std::uint8_t, 32> derived{};
+  for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(1 + random.below(255));
+  for (std::uint8_t& byte : derived) byte = static_cast<std::uint8_t>(1 + random.below(255));
+  const auto kept = bytes;
+  const auto prefix = to_hex(Bytes(derived).first(16));
+  EXPECT_EQ(to_hex(Secret<16>(kept).view()), to_hex(Bytes(bytes)));
+  // NOLINTBEGIN(bugprone-use-after-move): it is about what is left
+  EXPECT_EQ(to_hex(Secret<16>(std::move(bytes)).view()), to_hex(Bytes(kept)));
+  EXPECT_EQ(bytes, (std::array<std::uint8_t, 16>{}));
+  EXPECT_EQ(to_hex(Secret<16>(std::move(derived)).view()), prefix);
+  EXPECT_EQ(derived, (std::array<std::uint8_t, 32>{}));
+  // NOLINTEND(bugprone-use-after-move)
+}
+
 }  // namespace
 }  // namespace countermark::tests

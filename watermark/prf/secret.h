@@ -16,9 +16,14 @@ class Secret {
  public:
   Secret() = default;
   explicit Secret(const std::array<std::uint8_t, kSize>& bytes) : bytes_(bytes) {}
-  // The first kSize bytes of a longer derivation.
-  explicit Secret(std::span<const std::uint8_t, 32> derived) requires(kSize < 32) {
+  // Takes them over: they are wiped where they came from.
+  explicit Secret(std::array<std::uint8_t, kSize>&& bytes) : bytes_(bytes) {
+    wipe(bytes.data(), bytes.size());
+  }
+  // The first kSize bytes of a longer derivation, likewise.
+  explicit Secret(std::array<std::uint8_t, 32>&& derived) requires(kSize < 32) {
     for (std::size_t i = 0; i < kSize; ++i) bytes_[i] = derived[i];
+    wipe(derived.data(), derived.size());
   }
   Secret(const Secret&) = default;
   Secret& operator=(const Secret&) = default;
