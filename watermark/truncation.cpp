@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <optional>
 
 namespace countermark {
@@ -13,6 +14,9 @@ namespace {
 
 // Entries of a dense row that top-p and min-p look at first.
 constexpr std::size_t kFirstLook = 512;
+
+// Ids are 32 bits wide.
+constexpr std::size_t kMaxRowSize = std::size_t{1} << 32;
 
 // An entry as one integer, in the form of CountermarkKernel::top_candidates: larger ones rank
 // before smaller ones, larger logits first, then lower ids: the order of every truncation.
@@ -62,13 +66,12 @@ double sum(std::span<const double> values) noexcept {
          ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
 }
 
-// How many entries from the top top-p and min-p keep, of `total` mass.
-std::size_t kept_of(std::span<const double> weights, double total,
-                    const SamplingOptions& options) noexcept {
+// How many entries from the top top-p and min-p keep, where top-p asks for that much mass.
+std::size_t kept_of(std::span<const double> weights, double wanted, double min_p) noexcept {
   double mass = 0;
   std::size_t kept = 0;
-  while (kept < weights.size() && weights[kept] > 0 && weights[kept] >= options.min_p &&
-         (kept == 0 || options.top_p == 1 || mass < options.top_p * total))
+  while (kept < weights.size() && weights[kept] > 0 && weights[kept] >= min_p &&
+         (kept == 0 || mass < wanted))
     mass += weights[kept++];
   return kept;
 }
@@ -100,14 +103,17 @@ void TruncationWorkspace::reserve(std::size_t size) {
 
 Status truncate(const LogitsRow& row, const SamplingOptions& options, const Kernel& kernel,
                 TruncationWorkspace& workspace, Distribution& out) {
+  if (row.logits.size > kMaxRowSize)
+    return fail(ErrorCode::kInvalidArgument, "a row has at most 2^32 entries");
   if (!row.is_dense() && row.ids.size() != row.logits.size)
     return fail(ErrorCode::kInvalidArgument, "a row has as many ids as logits");
   const bool is_greedy = options.temperature == 0;
   // Top-p and min-p by themselves rarely keep much of a dense row: look at more only if they do.
-  const bool is_searched = !is_greedy && row.is_dense() && options.top_k == 0 &&
-                           (options.top_p < 1 || options.min_p > 0);
-  std::size_t look = is_greedy ? 1 : is_searched ? kFirstLook : options.top_k;
-  std::optional<double> total;
+  const std::size_t top_k = options.top_k < row.logits.size ? options.top_k : 0;
+  const bool is_searched =
+      !is_greedy && row.is_dense() && top_k == 0 && (options.top_p < 1 || options.min_p > 0);
+  std::size_t look = is_greedy ? 1 : is_searched ? kFirstLook : top_k;
+  std::optional<double> wanted;
   while (true) {
     const std::span<std::uint64_t> keys = collect(row, look, kernel, workspace);
     if (keys.empty())
@@ -115,10 +121,12 @@ Status truncate(const LogitsRow& row, const SamplingOptions& options, const Kern
     std::sort(keys.begin(), keys.end(), std::greater<>());
     const float largest = logit_of(keys[0]);
     weigh(keys, options, largest, kernel, workspace, out.weights);
-    if (!total)
-      total = is_searched ? kernel.row_total(&row.logits, largest, options.temperature)
-                          : sum(out.weights);
-    const std::size_t kept = kept_of(out.weights, *total, options);
+    if (!wanted && options.top_p == 1) wanted = std::numeric_limits<double>::infinity();
+    if (!wanted)
+      wanted =
+          options.top_p * (is_searched ? kernel.row_total(&row.logits, largest, options.temperature)
+                                       : sum(out.weights));
+    const std::size_t kept = kept_of(out.weights, *wanted, options.min_p);
     const bool is_whole = !is_searched || kept < keys.size() || keys.size() < look;
     look *= 8;
     if (!is_whole) continue;

@@ -75,7 +75,7 @@ struct TruncationWorkspace {
 
 // The distribution that the options leave of a row; at temperature 0 the largest logit alone. The
 // options must have passed check_sampling_options. kNoCandidate when no entry is a number above
-// -inf; kInvalidArgument when there are ids, but not as many as logits.
+// -inf; kInvalidArgument when there are ids, but not as many as logits, or more than 2^32 entries.
 //
 // O(size), and O(k log k) for the k tokens that top-k, top-p or min-p keep.
 Status truncate(const LogitsRow& row, const SamplingOptions& options, const Kernel& kernel,

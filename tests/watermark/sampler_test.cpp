@@ -203,6 +203,36 @@ TEST_F(Sampler, OptionsOutOfRangeAreNamed) {
   for (const double bad : {-0.1, 1.0000001, nan, inf}) expect_named({1, 0, 1, bad}, "min-p");
 }
 
+// Engines that switch top-k off by a number as large as the vocabulary get the same cut, to the
+// last bit, and without a sort of the whole row. Where top-p asks for exactly the mass of a run,
+// the order of a sum decides.
+TEST_F(Sampler, ATopKThatKeepsAllIsNone) {
+  for (int round = 0; round < 300; ++round) {
+    std::vector<float> row(700 + random_.below(300));
+    for (float& logit : row) logit = static_cast<float>(8 * random_.unit());
+    const Distribution all = left(row);
+    double mass = 0;
+    for (std::size_t i = 0; i < row.size() / 2; ++i) mass += all.weights[i];
+    const SamplingOptions options{1, 0, mass / all.total()};
+    const std::size_t kept = candidates(row, options);
+    for (const std::uint32_t extra : {0u, 1u, 100'000u}) {
+      SamplingOptions with_top_k = options;
+      with_top_k.top_k = static_cast<std::uint32_t>(row.size()) + extra;
+      ASSERT_EQ(candidates(row, with_top_k), kept) << round;
+    }
+  }
+}
+
+// Such a row is refused before it is read.
+TEST_F(Sampler, ARowHasAtMostAsManyEntriesAsThereAreIds) {
+  const float one = 1;
+  LogitsRow row(std::span<const float>(&one, 1));
+  row.logits.size = (std::size_t{1} << 32) + 1;
+  const auto result = sample(row, {}, response_, {}, 1, workspace_);
+  ASSERT_FALSE(result.has_value());
+  EXPECT_EQ(result.error().code, ErrorCode::kInvalidArgument);
+}
+
 TEST_F(Sampler, AsManyIdsAsLogits) {
   for (const auto& ids : {std::vector<TokenId>{1}, {1, 2, 3}}) {
     const auto result = draw({0, 0}, {}, 1, ids);
