@@ -25,8 +25,16 @@ void* operator new(std::size_t size) {
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
   throw std::bad_alloc();
 }
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  ++allocations;
+  const auto unit = static_cast<std::size_t>(alignment);
+  if (void* memory = std::aligned_alloc(unit, (size + unit - 1) / unit * unit)) return memory;
+  throw std::bad_alloc();
+}
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 
 namespace countermark::tests {
 namespace {
@@ -51,6 +59,12 @@ TEST(Allocation, CountsAtAll) {
   const std::size_t before = allocations;
   const std::vector<int> memory(10);
   EXPECT_GT(allocations, before);
+  struct alignas(64) Line {
+    int places[16];
+  };
+  const std::size_t between = allocations;
+  const std::vector<Line> lines(10);
+  EXPECT_GT(allocations, between);
 }
 
 TEST(Allocation, NoStepAllocates) {
