@@ -38,5 +38,5 @@ struct Isa {
 
 }  // namespace
 
-extern "C" const CountermarkKernel countermark_kernel_aesni =
+extern "C" constinit const CountermarkKernel countermark_kernel_aesni =
     Generic<Isa>::kernel("aesni", true, supported, aesni_expand_key);

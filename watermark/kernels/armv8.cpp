@@ -79,5 +79,5 @@ struct Isa {
 
 }  // namespace
 
-extern "C" const CountermarkKernel countermark_kernel_armv8 =
+extern "C" constinit const CountermarkKernel countermark_kernel_armv8 =
     Generic<Isa>::kernel("armv8", true, supported, expand_key);

@@ -39,5 +39,5 @@ class Cipher : public CipherInMemory<AesInMemory> {
 
 }  // namespace
 
-extern "C" const CountermarkKernel countermark_kernel_avx512 =
+extern "C" constinit const CountermarkKernel countermark_kernel_avx512 =
     Avx512<Cipher>::kernel("avx512", supported);

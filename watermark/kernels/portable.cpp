@@ -46,5 +46,5 @@ struct Isa {
 
 }  // namespace
 
-extern "C" const CountermarkKernel countermark_kernel_portable =
+extern "C" constinit const CountermarkKernel countermark_kernel_portable =
     Generic<Isa>::kernel("portable", false, always, expand_key);

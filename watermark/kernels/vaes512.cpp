@@ -75,5 +75,5 @@ class Cipher {
 
 }  // namespace
 
-extern "C" const CountermarkKernel countermark_kernel_vaes512 =
+extern "C" constinit const CountermarkKernel countermark_kernel_vaes512 =
     Avx512<Cipher>::kernel("vaes512", supported);
