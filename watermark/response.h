@@ -29,7 +29,8 @@ class Response {
   // Starts a response of at most `max_tokens` tokens. `nonce` was made by the server and is new
   // for every response, every one of n alternatives, and every retry; it chooses the slots.
   // `plain_key`, 16 bytes from the engine's own generator, keys the unmarked draws. `mark` must
-  // outlive the response. Allocates here and never again: about 40 bytes a token.
+  // outlive the response. Allocates here and never again: about 40 bytes a token. (A copy has no
+  // memory to spare, and allocates as it grows.)
   Response(const NativeMark& mark, const Identity& identity, std::string_view nonce,
            const Secret<16>& plain_key, std::size_t max_tokens);
 

@@ -56,7 +56,8 @@ struct SamplerWorkspace {
 // over a random key or plain key. Ties in the draw go to the lowest id. The options must have
 // passed check_sampling_options. kNoCandidate when no entry is a number above -inf.
 //
-// O(vocab_size), and O(k log k) for the k tokens that are kept.
+// O(vocab_size), and O(k log k) for the k tokens that are kept; O(path) AES blocks for the contexts
+// of the path.
 Result<Draw> sample(const LogitsRow& row, const SamplingOptions& options, const Response& response,
                     TokenSpan path, std::uint32_t attempt, SamplerWorkspace& workspace);
 

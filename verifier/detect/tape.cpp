@@ -15,7 +15,7 @@ std::uint64_t tuple_fingerprint(std::uint64_t context, TokenId token) noexcept {
 
 }  // namespace
 
-void Tape::clear() noexcept {
+void Tape::clear() {
   for (LayerTape& layer : layers_) {
     layer.states.clear();
     layer.tokens.clear();

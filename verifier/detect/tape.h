@@ -44,10 +44,10 @@ class Tape {
         tuples_(mark.kernel()) {}
 
   // As after construction, but keeps its memory: for one document after the other.
-  void clear() noexcept;
+  void clear();
 
   // Material that the author of the text was shown (prompt, retrieved text): no tuple at a context
-  // that occurs in it will be taken from responses added later.
+  // that occurs in it will be taken from responses added later. Fewer than 2^32 - 1 tokens.
   void exclude(TokenSpan tokens);
 
   // One response, of fewer than 2^32 tokens. O(tokens); between 1 and 2 AES blocks a token by the

@@ -95,10 +95,11 @@ struct CountermarkKernel {
                   uint64_t* sums);
 
   /* The draw (docs/sampler.md). */
-  /* Writes to `keys` every entry that can be among the k largest, and perhaps some others, in any
-   * order: (order of the logit << 32) | ~index, so that larger keys rank before smaller ones, the
-   * lower index first among equal logits. NaN and -inf are left out. Returns how many; `keys` has
-   * room for the whole row. */
+  /* Writes to `keys` every entry whose logit is not below the k-th largest, and perhaps some
+   * others, in any order: (order of the logit << 32) | ~index, so that larger keys rank before
+   * smaller ones, the lower index first among equal logits; all that equal the k-th are there, so
+   * that a list may rank them by its ids instead. NaN and -inf are left out. Returns how many;
+   * `keys` has room for the whole row. */
   size_t (*top_candidates)(const struct CountermarkLogits* row, size_t k, float* scratch,
                            uint64_t* keys);
   /* out[i] = e^((logits[i] - largest) / temperature), exactly 1 for the largest, 0 where that
