@@ -159,24 +159,22 @@ class KernelExercise {
             tokens.begin() + static_cast<std::ptrdiff_t>(
                                  count == 0 ? 0 : (contiguous ? width + count - 1 : ends.back())));
         std::vector<std::vector<std::uint32_t>> positions(bounds.size() + 1);
-        std::vector<std::vector<std::uint8_t>> states(bounds.size() + 1);
+        std::vector<std::uint8_t> states(
+            16 * (count == 0 ? 0 : (contiguous ? width + count : ends.back() + 1)));
         std::vector<CountermarkColumn> columns;
         for (std::size_t c = 0; c <= bounds.size(); ++c) {
           positions[c].resize(count + 16);
-          states[c].resize(16 * (count + 16));
-          columns.push_back(
-              {positions[c].data(), c < bounds.size() ? states[c].data() : nullptr, 77});
+          columns.push_back({positions[c].data(), 77});
         }
         kernel_->route(&key_, initial.data(), width, read.data(),
                        contiguous ? nullptr : ends.data(), width, count, remaining, bounds.data(),
-                       bounds.size(), columns.data());
+                       bounds.size(), states.data(), columns.data());
+        const std::string name = std::to_string(width) + " " + std::to_string(count);
         for (std::size_t c = 0; c <= bounds.size(); ++c) {
           positions[c].resize(columns[c].size);
-          states[c].resize(16 * columns[c].size);
-          const std::string name = std::to_string(width) + " " + std::to_string(count);
           line("route positions " + name, positions[c]);
-          if (c < bounds.size()) line("route states " + name, states[c]);
         }
+        line("route states " + name, states);
       }
     }
   }
@@ -184,12 +182,12 @@ class KernelExercise {
   // Values that share lines, fill them and spill over the end, some of them twice.
   void inserts(std::size_t count) {
     std::size_t lines = 1;
-    while (4 * lines < count + 4) lines *= 2;
+    while (3 * lines < count + 4) lines *= 2;
     struct alignas(64) Line {
       std::uint64_t places[8];
     };
     std::vector<Line> set(lines, Line{});
-    std::vector<std::uint64_t> values(count);
+    std::vector<std::uint64_t> values(count + 2);
     for (std::uint64_t& value : values) {
       value = random_.next() | 1;
       if (random_.below(3) == 0)
@@ -197,11 +195,18 @@ class KernelExercise {
       if (random_.below(4) == 0) value |= lines - 1;
     }
     std::vector<std::uint8_t> fresh(count);
-    const std::size_t inserted = kernel_->insert_all(
-        set[0].places, lines - 1, reinterpret_cast<const std::uint8_t*>(values.data()), 8, 0, count,
-        fresh.data());
-    line("insert_all " + std::to_string(count) + " " + std::to_string(inserted), fresh);
-    line("lines " + std::to_string(count), set);
+    std::vector<std::uint32_t> indices(count);
+    for (std::uint32_t& index : indices)
+      index = random_.below(static_cast<std::uint32_t>(count / 2 + 1)) * (count > 1 ? 1 : 0);
+    // The values in turn, then every other one of some of them, plus one.
+    for (const std::uint32_t* picked : {static_cast<const std::uint32_t*>(nullptr),
+                                        static_cast<const std::uint32_t*>(indices.data())}) {
+      const std::size_t inserted = kernel_->insert_all(
+          set[0].places, lines - 1, reinterpret_cast<const std::uint8_t*>(values.data()), picked,
+          picked == nullptr ? 0 : 1, count, fresh.data());
+      line("insert_all " + std::to_string(count) + " " + std::to_string(inserted), fresh);
+      line("lines " + std::to_string(count), set);
+    }
   }
 
   void words(std::size_t count) {

@@ -159,7 +159,7 @@ TEST(Kernel, SupportedAgreesWithTheProcessor) {
   EXPECT_EQ(countermark_kernel_aesni.supported() != 0, expected);
   const bool wide = expected && __builtin_cpu_supports("avx512f") &&
                     __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-                    __builtin_cpu_supports("avx512dq");
+                    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   EXPECT_EQ(countermark_kernel_avx512.supported() != 0, wide);
   EXPECT_EQ(countermark_kernel_vaes512.supported() != 0, wide && __builtin_cpu_supports("vaes"));
 #else
@@ -316,9 +316,9 @@ TEST(Kernel, RoutesInBulk) {
             const auto positions = routes.positions(layer);
             ASSERT_TRUE(std::is_sorted(positions.begin(), positions.end()));
             for (std::size_t i = 0; i < positions.size(); ++i) {
-              auto& route = found.at(positions[i]);
+              auto& route = found.at(begin + positions[i]);
               ASSERT_FALSE(route.has_value());
-              route = {layer, mark.layers()[layer].width, routes.states(layer)[i]};
+              route = {layer, mark.layers()[layer].width, routes.states()[positions[i]]};
             }
           }
         }

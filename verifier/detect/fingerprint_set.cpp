@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "verifier/detect/fingerprint_set.h"
 
+#include <algorithm>
 #include <bit>
+#include <cstring>
+#include <iterator>
 
 namespace countermark::detect {
 namespace {
@@ -15,7 +18,8 @@ std::size_t lines_for(std::size_t fingerprints) noexcept {
 
 void FingerprintSet::clear(std::size_t expected) {
   size_ = 0;
-  lines_.assign(lines_for(expected), Line{});
+  lines_.resize(lines_for(expected));
+  std::memset(static_cast<void*>(lines_.data()), 0, lines_.size() * sizeof(Line));
 }
 
 void FingerprintSet::make_room(std::size_t more) {
@@ -24,20 +28,19 @@ void FingerprintSet::make_room(std::size_t more) {
   std::vector<std::uint64_t> held;
   held.reserve(size_);
   for (const Line& line : lines_)
-    for (const std::uint64_t place : line.places)
-      if (place != 0) held.push_back(place);
+    held.insert(held.end(), line.fingerprints, line.fingerprints + line.size);
   clear(4 * lines - 4);
   std::vector<std::uint8_t> fresh;
   insert(held, fresh);
 }
 
-std::size_t FingerprintSet::insert(const std::uint8_t* from, std::size_t stride,
+std::size_t FingerprintSet::insert(const std::uint8_t* from, const std::uint32_t* indices,
                                    std::uint64_t addend, std::size_t count,
                                    std::vector<std::uint8_t>& fresh) {
   make_room(count);
   if (fresh.size() < count) fresh.resize(count);
   const std::size_t inserted =
-      kernel_->insert_all(lines_[0].places, mask(), from, stride, addend, count, fresh.data());
+      kernel_->insert_all(&lines_[0].size, mask(), from, indices, addend, count, fresh.data());
   size_ += inserted;
   return inserted;
 }
@@ -45,24 +48,26 @@ std::size_t FingerprintSet::insert(const std::uint8_t* from, std::size_t stride,
 std::size_t FingerprintSet::insert(std::span<const std::uint64_t> fingerprints,
                                    std::vector<std::uint8_t>& fresh) {
   if (fingerprints.empty()) return 0;
-  return insert(reinterpret_cast<const std::uint8_t*>(fingerprints.data()), 8, 0,
+  return insert(reinterpret_cast<const std::uint8_t*>(fingerprints.data()), nullptr, 0,
                 fingerprints.size(), fresh);
 }
 
-std::size_t FingerprintSet::insert(std::span<const Block> states, unsigned width,
+std::size_t FingerprintSet::insert(std::span<const Block> states,
+                                   std::span<const std::uint32_t> indices, unsigned width,
                                    std::vector<std::uint8_t>& fresh) {
-  if (states.empty()) return 0;
-  return insert(states[0].data(), sizeof(Block), width, states.size(), fresh);
+  if (indices.empty()) return 0;
+  static_assert(sizeof(Block) == 16);
+  return insert(states[0].data(), indices.data(), width, indices.size(), fresh);
 }
 
 bool FingerprintSet::contains(std::uint64_t fingerprint) const noexcept {
   if (lines_.empty()) return false;
-  if (fingerprint == 0) fingerprint = 1;  // 0 stands for an empty place
+  if (fingerprint < 8) fingerprint += 8;  // as insert_all has it
   for (std::uint64_t at = fingerprint & mask();; at = (at + 1) & mask()) {
-    for (const std::uint64_t place : lines_[at].places) {
-      if (place == fingerprint) return true;
-      if (place == 0) return false;
-    }
+    const Line& line = lines_[at];
+    const auto* const end = line.fingerprints + line.size;
+    if (std::find(line.fingerprints, end, fingerprint) != end) return true;
+    if (line.size < std::size(line.fingerprints)) return false;
   }
 }
 

@@ -11,7 +11,7 @@
 
 namespace countermark::detect {
 
-// Lines of eight fingerprints, half full at most on average, as CountermarkKernel::insert_all has
+// Lines of up to seven fingerprints, four at most on average, as CountermarkKernel::insert_all has
 // them. Fingerprints must be well mixed in their low bits. Two tuples that share one count as one:
 // that can only drop evidence. With n tuples the expected number of dropped ones is n^2 / 2^65.
 class FingerprintSet {
@@ -21,9 +21,9 @@ class FingerprintSet {
   // Inserts fingerprints in turn; fresh[i] is 1 for one that was not there, else 0. O(1) each,
   // amortised. Returns how many were fresh.
   std::size_t insert(std::span<const std::uint64_t> fingerprints, std::vector<std::uint8_t>& fresh);
-  // The same of contexts of one width, by their states.
-  std::size_t insert(std::span<const Block> states, unsigned width,
-                     std::vector<std::uint8_t>& fresh);
+  // The same of contexts of one width: those whose states have these indices.
+  std::size_t insert(std::span<const Block> states, std::span<const std::uint32_t> indices,
+                     unsigned width, std::vector<std::uint8_t>& fresh);
 
   bool contains(std::uint64_t fingerprint) const noexcept;
 
@@ -34,11 +34,12 @@ class FingerprintSet {
 
  private:
   struct alignas(64) Line {
-    std::uint64_t places[8];
+    std::uint64_t size;
+    std::uint64_t fingerprints[7];
   };
 
   void make_room(std::size_t more);
-  std::size_t insert(const std::uint8_t* from, std::size_t stride, std::uint64_t addend,
+  std::size_t insert(const std::uint8_t* from, const std::uint32_t* indices, std::uint64_t addend,
                      std::size_t count, std::vector<std::uint8_t>& fresh);
   std::uint64_t mask() const noexcept { return lines_.size() - 1; }
 

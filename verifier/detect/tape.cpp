@@ -2,6 +2,7 @@
 #include "verifier/detect/tape.h"
 
 #include <algorithm>
+#include <ranges>
 
 namespace countermark::detect {
 namespace {
@@ -34,8 +35,8 @@ void Tape::exclude(TokenSpan tokens) {
   positions.push_back(0);
   mark_->routes(positions, 1, static_cast<std::uint32_t>(positions.size()), routes_);
   for (std::size_t i = 0; i < layers_.size(); ++i)
-    excluded_.insert(routes_.states(static_cast<std::uint8_t>(i)), mark_->layers()[i].width,
-                     fresh_);
+    excluded_.insert(routes_.states(), routes_.positions(static_cast<std::uint8_t>(i)),
+                     mark_->layers()[i].width, fresh_);
 }
 
 // Puts the tuples of the responses so far into the set.
@@ -62,7 +63,7 @@ void Tape::add(TokenSpan response) {
     mark_->routes(response, begin, end, routes_);
     dropped_.short_context += routes_.short_context();
     for (std::size_t i = 0; i < layers_.size(); ++i)
-      add_layer(static_cast<std::uint8_t>(i), response);
+      add_layer(static_cast<std::uint8_t>(i), response.subspan(begin), tokens_ + begin);
     begin = end;
   }
   tokens_ += response.size();
@@ -71,51 +72,50 @@ void Tape::add(TokenSpan response) {
 
 // Each step leaves those of the layer's positions that stay, in their order: the first occurrences
 // of a context, those that no prompt has, those whose tuple is new.
-void Tape::add_layer(std::uint8_t index, TokenSpan response) {
+void Tape::add_layer(std::uint8_t index, TokenSpan piece, std::uint64_t first) {
   const unsigned width = mark_->layers()[index].width;
+  const std::span<const Block> states = routes_.states();
   std::span<const std::uint32_t> positions = routes_.positions(index);
-  std::span<const Block> states = routes_.states(index);
   const auto keep_fresh = [&](std::size_t count, std::uint64_t& dropped) {
     if (count == positions.size()) return;
     dropped += positions.size() - count;
     positions_.resize(positions.size());
-    states_.resize(states.size());
     std::size_t kept = 0;
     for (std::size_t i = 0; i < positions.size(); ++i) {
       positions_[kept] = positions[i];
-      states_[kept] = states[i];
       kept += fresh_[i];
     }
     positions = std::span(positions_).first(count);
-    states = std::span(states_).first(count);
   };
 
-  keep_fresh(seen_.insert(states, width, fresh_), dropped_.repeated_context);
+  keep_fresh(seen_.insert(states, positions, width, fresh_), dropped_.repeated_context);
   if (excluded_.size() > 0) {
     std::size_t count = 0;
-    for (std::size_t i = 0; i < states.size(); ++i)
-      count += fresh_[i] = excluded_.contains(context_fingerprint(states[i], width)) ? 0 : 1;
+    for (std::size_t i = 0; i < positions.size(); ++i)
+      count += fresh_[i] =
+          excluded_.contains(context_fingerprint(states[positions[i]], width)) ? 0 : 1;
     keep_fresh(count, dropped_.prompt_context);
   }
   if (responses_ > 0) {
-    fingerprints_.resize(states.size());
-    for (std::size_t i = 0; i < states.size(); ++i)
-      fingerprints_[i] =
-          tuple_fingerprint(context_fingerprint(states[i], width), response[positions[i]]);
+    fingerprints_.clear();
+    for (const std::uint32_t p : positions)
+      fingerprints_.push_back(tuple_fingerprint(context_fingerprint(states[p], width), piece[p]));
     keep_fresh(tuples_.insert(fingerprints_, fresh_), dropped_.repeated_tuple);
   }
 
   LayerTape& layer = layers_[index];
-  const std::size_t size = layer.tokens.size();
-  layer.states.insert(layer.states.end(), states.begin(), states.end());
-  layer.tokens.resize(size + positions.size());
+  const auto append = [&](auto& column, const auto& values) {
+    const auto picked = std::views::transform(
+        positions, [&](std::uint32_t p) -> const auto& { return values[p]; });
+    column.insert(column.end(), picked.begin(), picked.end());
+  };
+  append(layer.states, states);
+  append(layer.tokens, piece);
+  const std::size_t size = layer.positions.size();
   layer.positions.resize(size + positions.size());
-  // Plain pointers: what is written is not what is read.
-  TokenId* const tokens_out = layer.tokens.data() + size;
-  std::uint64_t* const positions_out = layer.positions.data() + size;
-  const std::uint64_t first = tokens_;
-  for (std::size_t i = 0; i < positions.size(); ++i) tokens_out[i] = response[positions[i]];
-  for (std::size_t i = 0; i < positions.size(); ++i) positions_out[i] = first + positions[i];
+  std::transform(positions.begin(), positions.end(),
+                 layer.positions.begin() + static_cast<std::ptrdiff_t>(size),
+                 [&](std::uint32_t p) { return first + p; });
 }
 
 Tally tally(const Tape& tape, std::uint8_t layer, const Tag& tag) {

@@ -61,7 +61,8 @@ class Tape {
   std::uint64_t tokens() const noexcept { return tokens_; }
 
  private:
-  void add_layer(std::uint8_t index, TokenSpan response);
+  // Tuples of routes_, whose positions count from the beginning of `piece`, the first-th token.
+  void add_layer(std::uint8_t index, TokenSpan piece, std::uint64_t first);
   void index_tuples();
 
   const NativeMark* mark_;
@@ -76,7 +77,6 @@ class Tape {
   // Reused from response to response.
   Routes routes_{};
   std::vector<std::uint32_t> positions_{};
-  std::vector<Block> states_{};
   std::vector<std::uint64_t> fingerprints_{};
   std::vector<std::uint8_t> fresh_{};
 };

@@ -27,10 +27,12 @@ struct Isa {
     return static_cast<unsigned>(_mm_movemask_ps(_mm_cmpge_ps(a, b)));
   }
 
-  static unsigned equal(Lanes<16>::U64 a, Lanes<16>::U64 b) {
-    const __m128i same =
-        _mm_cmpeq_epi64(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b));
-    return static_cast<unsigned>(_mm_movemask_pd(_mm_castsi128_pd(same)));
+  static bool holds(const uint64_t line[8], uint64_t value) {
+    const __m128i wanted = _mm_set1_epi64x(static_cast<long long>(value));
+    __m128i same = _mm_cmpeq_epi64(load_block(line), wanted);
+    for (size_t i = 2; i < 8; i += 2)
+      same = _mm_or_si128(same, _mm_cmpeq_epi64(load_block(line + i), wanted));
+    return _mm_testz_si128(same, same) == 0;
   }
 
   static Lanes<16>::F32 larger(Lanes<16>::F32 a, Lanes<16>::F32 b) { return _mm_max_ps(a, b); }

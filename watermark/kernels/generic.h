@@ -11,7 +11,7 @@
 //   Cipher(key).row_words(base, first, out)
 //                               the 64 words of blocks first .. first + 15 of a row, block b being
 //                               the four words of `base` with b xored to the first of them
-//   equal(U64 a, U64 b)         bit j set where a[j] == b[j]
+//   holds(line, value)          whether one of the line's eight words is the value
 //   larger(F32 a, F32 b)        a[j] > b[j] ? a[j] : b[j], so that NaN in `a` is dropped
 #pragma once
 
@@ -44,6 +44,13 @@ template <typename T>
 T load(const void* from) {
   T out;
   memcpy(&out, from, sizeof out);
+  return out;
+}
+
+// Isa::holds for machines without a faster way.
+inline bool line_holds(const uint64_t line[8], uint64_t value) {
+  bool out = false;
+  for (size_t i = 0; i < 8; ++i) out |= line[i] == value;
   return out;
 }
 
@@ -192,79 +199,78 @@ struct Generic {
 
   static void route(const CountermarkAesKey* key, const uint8_t* initial, unsigned width,
                     const uint32_t* tokens, const uint32_t* ends, uint32_t first, size_t count,
-                    uint32_t remaining, const uint32_t* bounds, size_t bound_count,
+                    uint32_t remaining, const uint32_t* bounds, size_t bound_count, uint8_t* states,
                     CountermarkColumn* columns) {
     for (size_t c = 0; c <= bound_count; ++c) columns[c].size = 0;
     route_on(key, initial, width, tokens, ends, first, 0, count, remaining, bounds, bound_count,
-             columns);
+             states, columns);
   }
 
   // The positions from index `begin` on, after the others.
   static void route_on(const CountermarkAesKey* key, const uint8_t* initial, unsigned width,
                        const uint32_t* tokens, const uint32_t* ends, uint32_t first, size_t begin,
                        size_t count, uint32_t remaining, const uint32_t* bounds, size_t bound_count,
-                       CountermarkColumn* columns) {
-    alignas(64) uint8_t states[16 * kRun];
+                       uint8_t* states, CountermarkColumn* columns) {
+    alignas(64) uint8_t found[16 * kRun];
     uint32_t positions[kRun];
     for (; begin < count; begin += kRun) {
       const size_t part = smaller(kRun, count - begin);
       for (size_t i = 0; i < part; ++i)
         positions[i] = ends == nullptr ? first + static_cast<uint32_t>(begin + i) : ends[begin + i];
-      context_states(key, initial, width, tokens, positions, part, states);
+      context_states(key, initial, width, tokens, positions, part, found);
       for (size_t i = 0; i < part; ++i) {
-        const uint64_t coin = (uint64_t{load<uint32_t>(states + 16 * i + 12)} * remaining) >> 32;
+        memcpy(states + size_t{16} * positions[i], found + 16 * i, 16);
+        const uint64_t coin = (uint64_t{load<uint32_t>(found + 16 * i + 12)} * remaining) >> 32;
         size_t c = 0;
         for (size_t b = 0; b < bound_count; ++b) c += coin >= bounds[b] ? 1 : 0;
         CountermarkColumn& column = columns[c];
-        column.positions[column.size] = positions[i];
-        if (column.states != nullptr) memcpy(column.states + 16 * column.size, states + 16 * i, 16);
-        ++column.size;
+        column.positions[column.size++] = positions[i];
       }
     }
   }
 
-  // Bit j set where the j-th of eight values is that one.
-  static unsigned among(const uint64_t* line, uint64_t value) {
-    const U64 values = U64{} + value;
-    unsigned out = 0;
-    for (size_t i = 0; i < 8; i += kDoubles) out |= Isa::equal(load<U64>(line + i), values) << i;
-    return out;
-  }
-
-  template <bool kFar>
-  static size_t insert_run(uint64_t* lines, uint64_t mask, const uint8_t* from, size_t stride,
-                           uint64_t addend, size_t count, uint8_t* fresh) {
+  template <bool kFar, typename ValueAt>
+  static size_t insert_run(uint64_t* lines, uint64_t mask, size_t count, uint8_t* fresh,
+                           ValueAt value_at) {
     constexpr size_t kAhead = 12;  // values whose lines are on their way
+    constexpr uint64_t kRoom = 7;  // values in a line
     size_t known = 0;
+    memset(fresh, 1, count);
     for (size_t i = 0; i < count; ++i) {
       if (kFar && i + kAhead < count)
-        __builtin_prefetch(
-            lines + 8 * ((load<uint64_t>(from + stride * (i + kAhead)) + addend) & mask), 1);
-      uint64_t value = load<uint64_t>(from + stride * i) + addend;
-      value += value == 0 ? 1 : 0;
+        __builtin_prefetch(lines + 8 * (value_at(i + kAhead) & mask), 1);
+      uint64_t value = value_at(i);
+      value += value < 8 ? 8 : 0;
       uint64_t* line = lines + 8 * (value & mask);
-      unsigned found = among(line, value);
-      unsigned empty = among(line, 0);
-      while (__builtin_expect(found == 0 && empty == 0, 0)) {
+      while (true) {
+        if (__builtin_expect(Isa::holds(line, value), 0)) {
+          fresh[i] = 0;
+          ++known;
+          break;
+        }
+        const uint64_t size = line[0];
+        if (__builtin_expect(size < kRoom, 1)) {
+          line[0] = size + 1;
+          line[size + 1] = value;
+          break;
+        }
         line = line == lines + 8 * mask ? lines : line + 8;
-        found = among(line, value);
-        empty = among(line, 0);
-      }
-      fresh[i] = found == 0 ? 1 : 0;
-      if (__builtin_expect(found != 0, 0)) {
-        ++known;
-      } else {
-        line[__builtin_ctz(empty)] = value;
       }
     }
     return count - known;
   }
 
-  static size_t insert_all(uint64_t* lines, uint64_t mask, const uint8_t* from, size_t stride,
-                           uint64_t addend, size_t count, uint8_t* fresh) {
+  static size_t insert_all(uint64_t* lines, uint64_t mask, const uint8_t* from,
+                           const uint32_t* indices, uint64_t addend, size_t count, uint8_t* fresh) {
     constexpr uint64_t kNear = 4096;  // lines that the second-level cache holds
-    return mask < kNear ? insert_run<false>(lines, mask, from, stride, addend, count, fresh)
-                        : insert_run<true>(lines, mask, from, stride, addend, count, fresh);
+    const auto insert = [&](auto value_at) {
+      return mask < kNear ? insert_run<false>(lines, mask, count, fresh, value_at)
+                          : insert_run<true>(lines, mask, count, fresh, value_at);
+    };
+    if (indices == nullptr)
+      return insert([=](size_t i) { return load<uint64_t>(from + 8 * i) + addend; });
+    return insert(
+        [=](size_t i) { return load<uint64_t>(from + size_t{16} * indices[i]) + addend; });
   }
 
   // out[i] = the word of tokens[i] under the state at states + i * stride.

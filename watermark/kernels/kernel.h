@@ -35,12 +35,10 @@ struct CountermarkLogits {
   enum CountermarkLogitType type;
 };
 
-/* What CountermarkKernel::route appends to: room for all of the call's positions and 16 more, in
- * rising order; states of 16 bytes, or null where they are not wanted. `size` is set by the call.
- */
+/* Positions in rising order, as CountermarkKernel::route finds them: room for all of the call's
+ * and 16 more; `size` is set by the call. */
 struct CountermarkColumn {
   uint32_t* positions;
-  uint8_t* states;
   size_t size;
 };
 
@@ -67,20 +65,22 @@ struct CountermarkKernel {
   void (*context_states)(const struct CountermarkAesKey* key, const uint8_t initial[16],
                          unsigned width, const uint32_t* tokens, const uint32_t* ends, size_t count,
                          uint8_t* out);
-  /* Routes `count` positions at one width: ends[i], or first + i where `ends` is null. A
-   * position's state is that of context_states; its coin, (LE32 of the state's bytes 12 to 15) *
-   * remaining >> 32, decides on its column: as many bounds as the coin reaches. The bounds rise
-   * and are at most 65,536, as is `remaining`; there is one column more than bounds. */
+  /* Routes `count` positions at one width: ends[i], or first + i where `ends` is null. The state
+   * of position p is that of context_states, and goes to states + 16 p; its coin, (LE32 of the
+   * state's bytes 12 to 15) * remaining >> 32, decides on its column: as many bounds as the coin
+   * reaches. The bounds rise and are at most 65,536, as is `remaining`; there is one column more
+   * than bounds. */
   void (*route)(const struct CountermarkAesKey* key, const uint8_t initial[16], unsigned width,
                 const uint32_t* tokens, const uint32_t* ends, uint32_t first, size_t count,
-                uint32_t remaining, const uint32_t* bounds, size_t bound_count,
+                uint32_t remaining, const uint32_t* bounds, size_t bound_count, uint8_t* states,
                 struct CountermarkColumn* columns);
-  /* A set of 64-bit values other than 0 in lines of eight, 0 being an empty place: a value stands
-   * in line (value & mask), or in the next ones when that is full, from left to right. Inserts in
-   * turn the values LE64(from + stride * i) + addend, or 1 where that is 0; fresh[i] = 1 if it was
-   * not there, else 0. Returns how many were fresh. There must be room for all; `lines` is aligned
-   * to 64 bytes. */
-  size_t (*insert_all)(uint64_t* lines, uint64_t mask, const uint8_t* from, size_t stride,
+  /* A set of 64-bit values in lines of eight words, of which the first counts the values that
+   * follow: a value stands in line (value & mask), or in the next ones when that is full. Inserts
+   * in turn LE64(from + 16 * indices[i]) + addend or, where `indices` is null, LE64(from + 8 * i)
+   * + addend; 8 more where that is below 8, so that no value looks like a count. fresh[i] = 1 if it
+   * was not there, else 0. Returns how many were fresh. There must be room for all; `lines` is
+   * aligned to 64 bytes, and 0 where nothing has been inserted. */
+  size_t (*insert_all)(uint64_t* lines, uint64_t mask, const uint8_t* from, const uint32_t* indices,
                        uint64_t addend, size_t count, uint8_t* fresh);
   /* out[i] = the word of tokens[i] under one state. */
   void (*words_of_state)(const struct CountermarkAesKey* key, const uint8_t state[16],

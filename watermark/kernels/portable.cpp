@@ -37,9 +37,7 @@ struct Isa {
     return out;
   }
 
-  static unsigned equal(Lanes<16>::U64 a, Lanes<16>::U64 b) {
-    return (a[0] == b[0] ? 1u : 0u) | (a[1] == b[1] ? 2u : 0u);
-  }
+  static bool holds(const uint64_t line[8], uint64_t value) { return line_holds(line, value); }
 
   static Lanes<16>::F32 larger(Lanes<16>::F32 a, Lanes<16>::F32 b) { return a > b ? a : b; }
 };

@@ -72,19 +72,17 @@ void NativeMark::routes(TokenSpan response, std::uint32_t begin, std::uint32_t e
   const auto& layers = profile_.layers();
   out.columns_.resize(layers.size());
   out.short_context_ = 0;
+  if (out.states_.size() < end - begin) out.states_.resize(end - begin);
   // The positions that are still to be routed: at first all of them, without a list.
   std::span<const std::uint32_t> pending;
   std::size_t count = end - begin;
   std::uint32_t remaining = kShareTotal;
   for (std::size_t first = 0, last = 0, index = 0; first < layers.size(); first = last, ++index) {
     const unsigned width = layers[first].width;
-    std::uint32_t from = begin;
-    std::size_t too_short = 0;
-    if (index == 0) {
-      from = std::max(begin, std::min<std::uint32_t>(end, width));
-      too_short = from - begin;
-    } else {
-      too_short = static_cast<std::size_t>(std::lower_bound(pending.begin(), pending.end(), width) -
+    const std::uint32_t from = std::min(end, std::max(begin, width)) - begin;
+    std::size_t too_short = from;
+    if (index > 0) {
+      too_short = static_cast<std::size_t>(std::lower_bound(pending.begin(), pending.end(), from) -
                                            pending.begin());
       pending = pending.subspan(too_short);
     }
@@ -97,18 +95,16 @@ void NativeMark::routes(TokenSpan response, std::uint32_t begin, std::uint32_t e
     for (; last < layers.size() && layers[last].width == width; ++last) {
       bounds[last - first] = shares += layers[last].share;
       Routes::Column& column = out.columns_[last];
-      if (column.positions.size() < count + kSpare) {
-        column.positions.resize(count + kSpare);
-        column.states.resize(count + kSpare);
-      }
-      columns[last - first] = {column.positions.data(), column.states[0].data(), 0};
+      if (column.positions.size() < count + kSpare) column.positions.resize(count + kSpare);
+      columns[last - first] = {column.positions.data(), 0};
     }
     auto& passed = out.passed_[index % 2];
     if (passed.size() < count + kSpare) passed.resize(count + kSpare);
-    columns[last - first] = {passed.data(), nullptr, 0};
-    kernel().route(&context_.key(), initial_[width].data(), width, response.data(),
-                   index == 0 ? nullptr : pending.data(), from, count, remaining, bounds.data(),
-                   last - first, columns.data());
+    columns[last - first] = {passed.data(), 0};
+    if (count > 0)
+      kernel().route(&context_.key(), initial_[width].data(), width, response.data() + begin,
+                     index == 0 ? nullptr : pending.data(), from, count, remaining, bounds.data(),
+                     last - first, out.states_[0].data(), columns.data());
     for (std::size_t i = first; i < last; ++i) out.columns_[i].size = columns[i - first].size;
     count = columns[last - first].size;
     pending = std::span(passed).first(count);

@@ -44,17 +44,16 @@ struct Route {
   std::uint64_t fingerprint() const noexcept { return context_fingerprint(state, width); }
 };
 
-// The routes of a run of positions of a response, and the memory to find them in; may be used
-// again.
+// The routes of a run of positions of a response, counted from its first, and the memory to find
+// them in; may be used again.
 class Routes {
  public:
-  // The positions of a layer of the profile, rising, and their states.
+  // The positions of a layer of the profile, rising.
   std::span<const std::uint32_t> positions(std::uint8_t layer) const noexcept {
     return std::span(columns_[layer].positions).first(columns_[layer].size);
   }
-  std::span<const Block> states(std::uint8_t layer) const noexcept {
-    return std::span(columns_[layer].states).first(columns_[layer].size);
-  }
+  // By position, of those that a layer has.
+  std::span<const Block> states() const noexcept { return states_; }
   // How many positions have fewer tokens before them than the width that decides.
   std::size_t short_context() const noexcept { return short_context_; }
 
@@ -62,9 +61,9 @@ class Routes {
   friend class NativeMark;
   struct Column {
     std::vector<std::uint32_t> positions{};
-    std::vector<Block> states{};
     std::size_t size = 0;
   };
+  std::vector<Block> states_{};
   std::vector<Column> columns_{};                       // by layer
   std::array<std::vector<std::uint32_t>, 2> passed_{};  // on from one width to the next
   std::size_t short_context_ = 0;
