@@ -2,7 +2,7 @@
 #include "verifier/detect/tape.h"
 
 #include <algorithm>
-#include <ranges>
+#include <boost/iterator/permutation_iterator.hpp>
 
 namespace countermark::detect {
 namespace {
@@ -104,17 +104,15 @@ void Tape::add_layer(std::uint8_t index, TokenSpan piece, std::uint64_t first) {
   }
 
   LayerTape& layer = layers_[index];
-  const auto append = [&](auto& column, const auto& values) {
-    const auto picked = std::views::transform(
-        positions, [&](std::uint32_t p) -> const auto& { return values[p]; });
-    column.insert(column.end(), picked.begin(), picked.end());
+  const auto append = [&](auto& column, auto values) {
+    column.insert(column.end(), boost::make_permutation_iterator(values.begin(), positions.begin()),
+                  boost::make_permutation_iterator(values.begin(), positions.end()));
   };
   append(layer.states, states);
   append(layer.tokens, piece);
   const std::size_t size = layer.positions.size();
   layer.positions.resize(size + positions.size());
-  std::transform(positions.begin(), positions.end(),
-                 layer.positions.begin() + static_cast<std::ptrdiff_t>(size),
+  std::transform(positions.begin(), positions.end(), layer.positions.data() + size,
                  [&](std::uint32_t p) { return first + p; });
 }
 
