@@ -2,7 +2,6 @@
 #include "verifier/detect/tape.h"
 
 #include <algorithm>
-#include <boost/iterator/permutation_iterator.hpp>
 
 namespace countermark::detect {
 namespace {
@@ -104,16 +103,20 @@ void Tape::add_layer(std::uint8_t index, TokenSpan piece, std::uint64_t first) {
   }
 
   LayerTape& layer = layers_[index];
-  const auto append = [&](auto& column, auto values) {
-    column.insert(column.end(), boost::make_permutation_iterator(values.begin(), positions.begin()),
-                  boost::make_permutation_iterator(values.begin(), positions.end()));
-  };
-  append(layer.states, states);
-  append(layer.tokens, piece);
-  const std::size_t size = layer.positions.size();
+  const std::size_t size = layer.tokens.size();
+  layer.states.resize(size + positions.size());
+  layer.tokens.resize(size + positions.size());
   layer.positions.resize(size + positions.size());
-  std::transform(positions.begin(), positions.end(), layer.positions.data() + size,
-                 [&](std::uint32_t p) { return first + p; });
+  // Plain pointers: what is written is not what is read.
+  Block* const states_out = layer.states.data() + size;
+  TokenId* const tokens_out = layer.tokens.data() + size;
+  std::uint64_t* const positions_out = layer.positions.data() + size;
+  for (std::size_t i = 0; i < positions.size(); ++i) {
+    const std::uint32_t p = positions[i];
+    states_out[i] = states[p];
+    tokens_out[i] = piece[p];
+    positions_out[i] = first + p;
+  }
 }
 
 Tally tally(const Tape& tape, std::uint8_t layer, const Tag& tag) {

@@ -7,6 +7,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "verifier/detect/fingerprint_set.h"
@@ -25,12 +27,32 @@ struct Dropped {
   bool operator==(const Dropped&) const = default;
 };
 
+// Does not write to new elements: for columns that grow by a run of values at a time.
+template <typename T>
+struct Unwritten : std::allocator<T> {
+  template <typename U>
+  struct rebind {
+    using other = Unwritten<U>;
+  };
+  template <typename U>
+  void construct(U* at) noexcept {
+    ::new (static_cast<void*>(at)) U;
+  }
+  template <typename U, typename... Args>
+  void construct(U* at, Args&&... args) {
+    std::construct_at(at, std::forward<Args>(args)...);
+  }
+};
+
+template <typename T>
+using Column = std::vector<T, Unwritten<T>>;
+
 // The tuples of one layer, as columns of one length. The layer's identity and slot are not part
 // of them: one tape serves every account.
 struct LayerTape {
-  std::vector<Block> states{};
-  std::vector<TokenId> tokens{};
-  std::vector<std::uint64_t> positions{};  // of the token, counted over all tokens added
+  Column<Block> states{};
+  Column<TokenId> tokens{};
+  Column<std::uint64_t> positions{};  // of the token, counted over all tokens added
 };
 
 class Tape {
