@@ -31,7 +31,7 @@ struct Dropped {
 template <typename T>
 struct Unwritten : std::allocator<T> {
   template <typename U>
-  struct rebind {
+  struct rebind {  // NOLINT(readability-identifier-naming): the name that allocators have
     using other = Unwritten<U>;
   };
   template <typename U>
