@@ -32,6 +32,9 @@ class History {
   // Whether it would be full with `size` fingerprints.
   bool full_at(std::size_t size) const noexcept { return size >= capacity_; }
 
+  // For a copy: allocates what it may come to need.
+  void make_room() { log_.reserve(capacity_); }
+
   // Forgets the latest insertions, down to `size` of them.
   void rewind(std::size_t size) noexcept;
 

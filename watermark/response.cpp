@@ -2,6 +2,7 @@
 #include "watermark/response.h"
 
 #include <cassert>
+#include <utility>
 
 namespace countermark {
 namespace {
@@ -29,18 +30,33 @@ Response::Response(const NativeMark& mark, const Identity& identity, std::string
 
 Response::Response(const NativeMark& mark, const Identity& identity, std::string_view nonce,
                    const Secret<16>& plain_key, std::size_t max_tokens, std::size_t max_contexts)
-    : mark_(&mark),
-      plain_cipher_(plain_key, mark.kernel()),
+    // A pointer that owns nothing.
+    : Response(std::shared_ptr<const NativeMark>(std::shared_ptr<void>(), &mark), identity, nonce,
+               plain_key, max_tokens, max_contexts) {}
+
+Response::Response(std::shared_ptr<const NativeMark> mark, const Identity& identity,
+                   std::string_view nonce, const Secret<16>& plain_key, std::size_t max_tokens,
+                   std::size_t max_contexts)
+    : mark_(std::move(mark)),
+      plain_cipher_(plain_key, mark_->kernel()),
       max_tokens_(max_tokens),
       history_(max_contexts) {
-  for (std::size_t i = 0; i < mark.layers().size(); ++i) {
+  for (std::size_t i = 0; i < mark_->layers().size(); ++i) {
     const auto layer = static_cast<std::uint8_t>(i);
-    slots_.push_back(mark.slot(layer, nonce));
-    const auto name = stream_name(mark.layers()[i].kind, identity);
-    tags_.push_back(name ? std::optional(mark.tag(layer, *name, slots_[i])) : std::nullopt);
+    slots_.push_back(mark_->slot(layer, nonce));
+    const auto name = stream_name(mark_->layers()[i].kind, identity);
+    tags_.push_back(name ? std::optional(mark_->tag(layer, *name, slots_[i])) : std::nullopt);
   }
   tokens_.reserve(max_tokens);
   events_.reserve(max_tokens + kMaxChannels);
+}
+
+Response Response::with_room() const {
+  Response out = *this;
+  out.tokens_.reserve(max_tokens_);
+  out.events_.reserve(max_tokens_ + kMaxChannels);
+  out.history_.make_room();
+  return out;
 }
 
 Response::Event Response::event(bool is_commit) const noexcept {

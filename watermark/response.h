@@ -3,14 +3,16 @@
 // that they used. Everything else about a draw is a function of these and the key.
 #pragma once
 
-#include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "watermark/draw.h"
 #include "watermark/history.h"
 #include "watermark/marks/native.h"
 
@@ -29,8 +31,8 @@ class Response {
   // Starts a response of at most `max_tokens` tokens. `nonce` was made by the server and is new
   // for every response, every one of n alternatives, and every retry; it chooses the slots.
   // `plain_key`, 16 bytes from the engine's own generator, keys the unmarked draws. `mark` must
-  // outlive the response. Allocates here and never again: about 40 bytes a token. (A copy has no
-  // memory to spare, and allocates as it grows.)
+  // outlive the response. Allocates here and never again: about 40 bytes a token. A copy
+  // has no memory to spare, see with_room.
   Response(const NativeMark& mark, const Identity& identity, std::string_view nonce,
            const Secret<16>& plain_key, std::size_t max_tokens);
 
@@ -38,6 +40,25 @@ class Response {
   // the rest of the response is unmarked.
   Response(const NativeMark& mark, const Identity& identity, std::string_view nonce,
            const Secret<16>& plain_key, std::size_t max_tokens, std::size_t max_contexts);
+
+  // The same with a mark that lives as long as a response needs it.
+  Response(std::shared_ptr<const NativeMark> mark, const Identity& identity, std::string_view nonce,
+           const Secret<16>& plain_key, std::size_t max_tokens, std::size_t max_contexts);
+
+  // From now on every draw is an unmarked one, of this kind. Contexts are recorded as ever.
+  void never_mark(DrawKind why) noexcept { unmarked_ = why; }
+  // From now on draws are marked only while `is_on`, which must outlive the response; others are
+  // kOff.
+  void obey(const std::atomic<bool>& is_on) noexcept { is_on_ = &is_on; }
+  // The kind of the draws, if they are not to be marked whatever their contexts.
+  std::optional<DrawKind> unmarked() const noexcept {
+    if (unmarked_) return unmarked_;
+    if (is_on_ != nullptr && !is_on_->load(std::memory_order_relaxed)) return DrawKind::kOff;
+    return std::nullopt;
+  }
+
+  // A copy that allocates here and never again, either.
+  Response with_room() const;
 
   // Appends a token and records the context that it followed, marked or not. False, and nothing
   // happens, when max_tokens are committed.
@@ -77,7 +98,9 @@ class Response {
 
   Event event(bool is_commit) const noexcept;
 
-  const NativeMark* mark_;
+  std::shared_ptr<const NativeMark> mark_;
+  std::optional<DrawKind> unmarked_{};
+  const std::atomic<bool>* is_on_ = nullptr;
   Aes128 plain_cipher_;
   std::vector<std::optional<Tag>> tags_;  // by layer
   std::vector<std::uint32_t> slots_;      // by layer

@@ -2,6 +2,7 @@
 #include "watermark/sampler.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -36,6 +37,7 @@ Plan plan(const Response& response, TokenSpan path, std::uint32_t attempt,
     return response.mark().route(TokenSpan(joined.data(), from_committed + from_path));
   };
 
+  if (const auto kind = response.unmarked()) return {*kind};
   if (attempt > 0) return {DrawKind::kRedraw};
   const auto route = route_before(path.size());
   if (!route) return {DrawKind::kShortContext};
@@ -117,28 +119,6 @@ void SamplerWorkspace::reserve(std::size_t row_size, std::size_t path_size) {
   path_contexts.reserve(path_size);
 }
 
-const char* draw_kind_name(DrawKind kind) noexcept {
-  switch (kind) {
-    case DrawKind::kMarked:
-      return "marked";
-    case DrawKind::kShortContext:
-      return "short-context";
-    case DrawKind::kRepeated:
-      return "repeated";
-    case DrawKind::kHistoryFull:
-      return "history-full";
-    case DrawKind::kNoIdentity:
-      return "no-identity";
-    case DrawKind::kRedraw:
-      return "redraw";
-    case DrawKind::kOneCandidate:
-      return "one-candidate";
-    case DrawKind::kGreedy:
-      return "greedy";
-  }
-  return "";
-}
-
 Result<Draw> sample(const LogitsRow& row, const SamplingOptions& options, const Response& response,
                     TokenSpan path, std::uint32_t attempt, SamplerWorkspace& workspace) {
   const Kernel& kernel = response.mark().kernel();
@@ -173,6 +153,16 @@ Result<Draw> sample(const LogitsRow& row, const SamplingOptions& options, const 
                                  &row.logits, draw.token, options.temperature);
   }
   return draw;
+}
+
+Draw words_of_draw(const Response& response, TokenSpan path, std::uint32_t attempt,
+                   TokenSpan tokens, std::span<std::uint32_t> out, SamplerWorkspace& workspace) {
+  assert(out.size() == tokens.size());
+  const Plan planned = plan(response, path, attempt, workspace.path_contexts);
+  const Noise noise = noise_of(planned, response, response.tokens().size() + path.size(), attempt);
+  noise.cipher->kernel().words_of_state(&noise.cipher->key(), noise.state.data(), noise.tag.data(),
+                                        tokens.data(), tokens.size(), out.data());
+  return {0, planned.kind, planned.route.layer};
 }
 
 }  // namespace countermark

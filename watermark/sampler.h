@@ -10,31 +10,12 @@
 #include <span>
 #include <vector>
 
+#include "watermark/draw.h"
 #include "watermark/error.h"
 #include "watermark/response.h"
 #include "watermark/truncation.h"
 
 namespace countermark {
-
-// Why a token was drawn the way it was. Everything but kMarked is an unmarked draw.
-enum class DrawKind : std::uint8_t {
-  kMarked,
-  kShortContext,  // fewer tokens than the width that decides
-  kRepeated,      // this context was used before in the response
-  kHistoryFull,   // more contexts than the response was made for
-  kNoIdentity,    // the layer's identity was not given
-  kRedraw,        // attempt > 0
-  kOneCandidate,  // nothing to choose
-  kGreedy,        // temperature 0
-};
-
-const char* draw_kind_name(DrawKind kind) noexcept;
-
-struct Draw {
-  TokenId token = 0;
-  DrawKind kind = DrawKind::kMarked;
-  std::uint8_t layer = 0;  // of a marked draw
-};
 
 // Scratch memory of one thread. Grows to the largest row and is then reused.
 struct SamplerWorkspace {
@@ -60,5 +41,10 @@ struct SamplerWorkspace {
 // of the path.
 Result<Draw> sample(const LogitsRow& row, const SamplingOptions& options, const Response& response,
                     TokenSpan path, std::uint32_t attempt, SamplerWorkspace& workspace);
+
+// The words that decide the draw of `sample` at that place, out[i] for tokens[i], and how it would
+// be made of a row with something to choose; the token is not set.
+Draw words_of_draw(const Response& response, TokenSpan path, std::uint32_t attempt,
+                   TokenSpan tokens, std::span<std::uint32_t> out, SamplerWorkspace& workspace);
 
 }  // namespace countermark

@@ -3,7 +3,9 @@
 // check` runs this room under the thread sanitizer, which sees a race even when it does no harm.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <barrier>
 #include <functional>
 #include <thread>
@@ -15,6 +17,7 @@
 #include "verifier/detect/report.h"
 #include "verifier/detect/run.h"
 #include "verifier/text/tokenizer.h"
+#include "watermark/service.h"
 
 namespace countermark::tests {
 namespace {
@@ -60,6 +63,57 @@ TEST(Threads, ShareAMark) {
     decode({}, response, 100);
     return std::vector<TokenId>(response.tokens().begin(), response.tokens().end());
   });
+}
+
+// Keys change and marking is switched while others draw: each response is written under one key
+// from its first token to its last, and every draw is counted.
+TEST(Threads, AServiceChangesItsKeyUnderLoad) {
+  constexpr std::size_t kResponses = 40, kTokens = 50;
+  const ToyModel model{50};
+  const std::array<EpochKey, 2> keys = {SplitMix64(1).epoch_key(), SplitMix64(2).epoch_key()};
+  ServiceOptions options;
+  options.may_leak_timing = true;
+  const auto service = Service::create(keys[0], Profile::defaults(), options).value();
+  std::atomic<unsigned> working{kThreads};
+  std::array<std::size_t, kThreads> wrong{};
+  {
+    const std::jthread operators([&] {
+      for (std::size_t round = 0; working > 0; ++round) {
+        EXPECT_TRUE(service->set_key(keys[round % 2]));
+        EXPECT_FALSE(service->metrics().empty());
+      }
+    });
+    at_once([&](unsigned t) {
+      BatchWorkspace workspace;
+      std::vector<Result<Draw>> out(1);
+      for (std::size_t r = 0; r < kResponses; ++r) {
+        ResponseOptions wanted{{"cohort", "account"}, "nonce", SplitMix64(t).secret<16>(), kTokens};
+        Response response = service->respond(wanted).value();
+        while (response.tokens().size() < kTokens) {
+          const auto logits = model.logits(response.tokens());
+          const BatchRow row{{logits}, {}, &response};
+          service->sample({&row, 1}, workspace, out);
+          response.commit(out[0]->token);
+        }
+        const auto is_of = [&](const EpochKey& key) {
+          const NativeMark mark = make_mark(key, Profile::defaults());
+          Response alone(mark, {"cohort", "account"}, "nonce", SplitMix64(t).secret<16>(), kTokens);
+          decode(model, alone, kTokens);
+          return std::equal(alone.tokens().begin(), alone.tokens().end(),
+                            response.tokens().begin());
+        };
+        wrong[t] += is_of(keys[0]) || is_of(keys[1]) ? 0U : 1U;
+      }
+      --working;
+    });
+  }
+  EXPECT_EQ(wrong, (std::array<std::size_t, kThreads>{}));
+  const Counters counted = service->counters();
+  EXPECT_EQ(counted.responses, kThreads * kResponses);
+  std::uint64_t draws = 0;
+  for (const std::uint64_t count : counted.draws) draws += count;
+  EXPECT_EQ(draws, kThreads * kResponses * kTokens);
+  EXPECT_EQ(counted.errors, 0U);
 }
 
 TEST(Threads, MakeKeysAndMarksOfTheirOwn) {

@@ -397,11 +397,12 @@ TEST_F(Sampler, RowsInHalfPrecision) {
 
 TEST_F(Sampler, EveryKindOfDrawHasItsName) {
   std::set<std::string> names;
-  for (int kind = 0; kind <= static_cast<int>(DrawKind::kGreedy); ++kind) {
+  for (std::size_t kind = 0; kind < kDrawKinds; ++kind) {
     const std::string name = draw_kind_name(static_cast<DrawKind>(kind));
     EXPECT_FALSE(name.empty());
     EXPECT_TRUE(names.insert(name).second);
   }
+  EXPECT_STREQ(draw_kind_name(static_cast<DrawKind>(kDrawKinds)), "");
 }
 
 }  // namespace

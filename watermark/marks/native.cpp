@@ -24,6 +24,8 @@ Result<NativeMark> NativeMark::create(const EpochKey& key, const Profile& profil
 NativeMark::NativeMark(const EpochKey& key, const Profile& profile, const Kernel& kernel)
     : profile_(profile),
       key_id_(key.key_id()),
+      model_id_(key.model_id()),
+      epoch_id_(key.epoch_id()),
       context_(key.context_key(), kernel),
       stream_key_(key.stream_key()),
       slot_key_(key.slot_key()) {

@@ -112,7 +112,10 @@ class NativeMark {
 
   const Profile& profile() const noexcept { return profile_; }
   const std::vector<Layer>& layers() const noexcept { return profile_.layers(); }
+  // The key's own, for who wants to know which one it is.
   const std::string& key_id() const noexcept { return key_id_; }
+  const std::string& model_id() const noexcept { return model_id_; }
+  const std::string& epoch_id() const noexcept { return epoch_id_; }
   const Kernel& kernel() const noexcept { return context_.kernel(); }
   // Under which a layer's candidates get their words.
   const Aes128& candidate_cipher(std::uint8_t layer) const noexcept { return candidate_[layer]; }
@@ -124,6 +127,8 @@ class NativeMark {
 
   Profile profile_;
   std::string key_id_;
+  std::string model_id_;
+  std::string epoch_id_;
   Aes128 context_;
   std::vector<Aes128> candidate_;               // by layer
   std::array<Block, kMaxWidth + 1> initial_{};  // IV_h by width
