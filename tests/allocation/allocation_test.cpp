@@ -3,9 +3,13 @@
 // it counts every allocation.
 #include <gtest/gtest.h>
 
+#include <countermark.h>
+
+#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <new>
+#include <string>
 #include <vector>
 
 #include "tests/support/random.h"
@@ -118,6 +122,52 @@ TEST(Allocation, NoBatchAllocates) {
     response.commit(draws[0]->token);
   }
   EXPECT_EQ(allocations - before, 0u);
+}
+
+// Through the C interface, on a response and on a copy of it.
+TEST(Allocation, NoStepInCAllocates) {
+  constexpr std::size_t kVocabulary = 1'000;
+  const Rows vocabulary(kVocabulary);
+  const std::string key = SplitMix64(4).epoch_key().to_text();
+  cm_service_options options = CM_INIT(cm_service_options);
+  options.key = key.data();
+  options.key_size = key.size();
+  options.may_leak_timing = 1;
+  cm_service* service = nullptr;
+  ASSERT_EQ(cm_service_create(&options, &service, nullptr), CM_OK);
+  cm_response_options wanted = CM_INIT(cm_response_options);
+  wanted.account = "account";
+  wanted.max_tokens = 300;
+  std::array<cm_response*, 2> responses{};
+  ASSERT_EQ(cm_response_create(service, &wanted, &responses[0], nullptr), CM_OK);
+  ASSERT_EQ(cm_response_copy(responses[0], &responses[1], nullptr), CM_OK);
+  cm_workspace* workspace = nullptr;
+  ASSERT_EQ(cm_workspace_create(8, kVocabulary, 3, &workspace, nullptr), CM_OK);
+  std::array<cm_row, 8> rows;
+  for (std::uint32_t i = 0; i < rows.size(); ++i) {
+    rows[i] = CM_INIT(cm_row);
+    rows[i].response = responses[i / 4];
+    rows[i].logits = vocabulary.f32.data();
+    rows[i].size = kVocabulary;
+    rows[i].temperature = 0.7;
+    rows[i].top_k = i % 2 == 0 ? 50 : 0;
+    rows[i].parent = i % 4 == 0 ? 0 : i;
+    rows[i].draft = i;
+  }
+  std::array<cm_draw, 8> draws;
+  const std::size_t before = allocations;
+  for (int step = 0; step < 100; ++step) {
+    ASSERT_EQ(cm_sample(service, workspace, rows.data(), rows.size(), draws.data(), nullptr),
+              CM_OK);
+    for (std::size_t i = 0; i < 2; ++i)
+      ASSERT_EQ(cm_commit(responses[i], draws[4 * i].token), CM_OK);
+    const std::uint64_t back = step % 10 == 9 ? 5 : 0;
+    ASSERT_EQ(cm_rewind(responses[1], cm_mark_point(responses[1]) - back), CM_OK);
+  }
+  EXPECT_EQ(allocations - before, 0u);
+  cm_workspace_free(workspace);
+  for (cm_response* response : responses) cm_response_free(response);
+  cm_service_free(service);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@ Usage: install_test.py CMAKE BUILD. Builds in BUILD/install-test, which it empti
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -65,6 +66,35 @@ class Install(unittest.TestCase):
         done = run(*generate, env=environment)
         self.assertEqual(done.returncode, 3, done.stderr)
         self.assertIn(str(weights), done.stderr)
+
+    def test_the_example_in_c_marks(self) -> None:
+        example = SOURCE.parents[1] / "watermark" / "c_api" / "example.c"
+        pc = next(TREE.rglob("countermark.pc")).parent
+        environment = {**os.environ, "PKG_CONFIG_PATH": str(pc)}
+        self.assertEqual(run("pkg-config", "--modversion", "countermark", env=environment).returncode, 0)
+        flags = self.passes("pkg-config", "--cflags", "--libs", "countermark", env=environment).split()
+        program = WORK / "example"
+        self.passes("cc", "-std=c11", "-Wall", "-Wextra", "-pedantic", "-Werror", example, *flags,
+                    "-o", program)
+        cli = next(TREE.rglob("bin/countermark"))
+        key, profile, answer = WORK / "c.key", WORK / "c.json", WORK / "c.jsonl"
+        self.passes(cli, "key", "new", "--model", "demo", "--epoch", "1", "-o", key)
+        self.passes(cli, "profile", "new", "-o", profile)
+        library = {**os.environ, "LD_LIBRARY_PATH": str(next(TREE.rglob("libcountermark.so")).parent)}
+        if "portable" in self.passes(cli, "version"):
+            self.skipTest("the example does not allow the portable kernel")
+        ids = self.passes(program, key, "alice", env=library).split()
+        self.assertEqual(len(ids), 200)
+        answer.write_text(json.dumps({"ids": [int(token) for token in ids]}) + "\n")
+        for account, expected in (("alice", "detected"), ("bob", "not-detected")):
+            found = json.loads(self.passes(cli, "detect", "-k", key, "-p", profile, "--ids-field", "ids",
+                                           "--account", account, "--json", answer))
+            layer = next(s for s in found["streams"] if s.get("identity") == account)
+            self.assertEqual(float(layer["log10P"]) < -10, expected == "detected", found)
+        # A bad key stops the start.
+        bad = WORK / "bad.key"
+        bad.write_text("CM-SECRET-KEY-1x\n")
+        self.assertEqual(run(program, bad, "alice", env=library).returncode, 1)
 
     def test_nothing_but_ours_is_installed(self) -> None:
         files = [path.relative_to(TREE).as_posix() for path in TREE.rglob("*") if path.is_file()]

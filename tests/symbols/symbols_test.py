@@ -3,7 +3,7 @@
 """The libraries define only names of ours, and the one that a server links asks for nothing that
 it promises to do without. The lists beside this file say what is allowed.
 
-Usage: symbols_test.py LIBRARY…: the static libraries of a build without sanitizers.
+Usage: symbols_test.py LIBRARY…: the libraries of a build without sanitizers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-LIBRARIES = [Path(name) for name in sys.argv[1:]]
+LIBRARIES = [Path(name) for name in sys.argv[1:] if name.endswith(".a")]
+SHARED = [Path(name) for name in sys.argv[1:] if ".so" in name]
 del sys.argv[1:]
 
 # Of a mangled name: what it is for (a table, a guard, something local to a function), then the
@@ -97,6 +98,20 @@ class Symbols(unittest.TestCase):
                 patterns = allowed("defines.txt", section)
                 stray = [name for name in names if unexpected([outermost(name)], patterns)]
                 self.assertFalse(demangled(set(stray)), f"{library.name}, {section}")
+
+    def test_the_c_interface_shows_its_header_alone(self) -> None:
+        header = (HERE.parents[1] / "watermark" / "c_api" / "countermark.h").read_text()
+        declared = set(re.findall(r"\b(cm_\w+)\(", header))
+        self.assertGreater(len(declared), 20)
+        for library in SHARED:
+            done = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True,
+                                  text=True, check=True)
+            shown = {line.split()[-1].split("@")[0] for line in done.stdout.splitlines()}
+            self.assertEqual(shown - {"COUNTERMARK_1"}, declared)
+            dynamic = subprocess.run(["readelf", "-d", library], capture_output=True, text=True,
+                                     check=True)
+            self.assertIn("soname: [libcountermark.so.1]", dynamic.stdout)
+        self.assertEqual(len(SHARED), 1)
 
     def test_the_watermark_does_without(self) -> None:
         library = next(path for path in LIBRARIES if "watermark" in path.name)
