@@ -3,8 +3,9 @@
 """Runs a study with the settings that docs/studies.md reports.
 
 study.py FOLDER NAME: FOLDER holds the study programs; NAME is null, null-long, power, distortion,
-spoofing or score-bound. Prints the study's tables and ends with 0 when every check passed. `--small` runs a version of seconds,
-which the test suite uses; its numbers are not the published ones.
+spoofing, score-bound or swap. Prints the study's tables and ends with 0 when every check passed.
+`--small` runs a version of seconds, which the test suite uses; its numbers are not the published
+ones.
 
 The null study reads the prose of Debian's documentation packages (corpora/train/extract.py), and
 the answers of other models in ../shared/data when that folder is there; its small version reads
@@ -83,7 +84,7 @@ def null_long(programs: Path, folder: Path, small: bool) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("programs", type=Path)
-    parser.add_argument("name", choices=["null", "null-long", "power", "distortion", "spoofing", "score-bound"])
+    parser.add_argument("name", choices=["null", "null-long", "power", "distortion", "spoofing", "score-bound", "swap"])
     parser.add_argument("--small", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -93,6 +94,8 @@ def main() -> int:
             return null_long(arguments.programs, Path(name), arguments.small)
         if arguments.name == "score-bound":
             return run(arguments.programs / "study_score_bound")
+        if arguments.name == "swap":
+            return run(arguments.programs / "study_swap", 20_000 if arguments.small else 10_000_000)
         if arguments.name == "spoofing":
             status = 0
             for width in (2,) if arguments.small else (2, 3, 4):
