@@ -242,6 +242,7 @@ int32_t cm_response_create(cm_service* service, const cm_response_options* optio
     if (given.plain_key != nullptr) {
       std::array<uint8_t, 16> bytes;
       std::memcpy(bytes.data(), given.plain_key, bytes.size());
+      // NOLINTNEXTLINE(performance-move-const-arg): they are wiped
       wanted.plain_key = Secret<16>(std::move(bytes));
     }
     wanted.max_tokens = given.max_tokens;
