@@ -89,9 +89,12 @@ Whole or not at all, and never over what is there: Error "exists".)")
           "epoch_id", [](const Key& key) { return of_epoch(key, &EpochKey::epoch_id); },
           "Epoch of an epoch key. None of a master key.")
       .def("__repr__", repr)
-      .def("__reduce__", [](const Key&) {
-        throw nb::type_error("a key is not copied or pickled; load it where it is needed");
-      });
+      .def(
+          "__reduce__",
+          [](const Key&) {
+            throw nb::type_error("a key is not copied or pickled; load it where it is needed");
+          },
+          nb::sig("def __reduce__(self) -> typing.NoReturn"));
 }
 
 }  // namespace countermark::python

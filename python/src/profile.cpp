@@ -25,7 +25,6 @@ void bind_profile(nb::module_& m) {
       .def_ro("width", &Layer::width, "Tokens of context that select the randomness.")
       .def_ro("share", &Layer::share, "Of all marked positions, in 65,536ths.")
       .def_ro("slots", &Layer::slots, "Number of independent streams of an identity.")
-      .def(nb::self == nb::self)
       .def("__repr__", [](const Layer& layer) {
         return "<countermark.Layer " + std::string(layer_name(layer.kind)) + ", width " +
                std::to_string(layer.width) + ", share " + std::to_string(layer.share) +
@@ -36,7 +35,6 @@ void bind_profile(nb::module_& m) {
       .def_ro("name", &TokenizerReference::name)
       .def_ro("sha256", &TokenizerReference::sha256, "Of the tokenizer's file: 64 hex digits.")
       .def_ro("file", &TokenizerReference::file, "Relative to the profile; may be empty.")
-      .def(nb::self == nb::self)
       .def("__repr__", [](const TokenizerReference& reference) {
         return "<countermark.TokenizerReference " + reference.name + ", sha256 " +
                reference.sha256 + ">";
@@ -61,7 +59,9 @@ Holds no secret. Immutable.)")
       .def_prop_ro("digest", &Profile::digest,
                    "SHA-256 of to_json(): 64 hex digits, the same through every door.")
       .def("to_json", &Profile::canonical_json, "One line of JSON, keys sorted, no spaces.")
-      .def(nb::self == nb::self)
+      .def(nb::self == nb::self, nb::sig("def __eq__(self, arg: object, /) -> bool"))
+      .def("__hash__",
+           [](const Profile& profile) { return std::hash<std::string>()(profile.digest()); })
       .def("__repr__",
            [](const Profile& profile) { return "<countermark.Profile " + profile.digest() + ">"; });
 }

@@ -59,14 +59,17 @@ Result<EpochKey> load_epoch_key(const std::string& path) {
 }
 
 std::string key_file(const AnyKey& key) {
-  if (const auto* epoch = std::get_if<EpochKey>(&key))
-    return "# Countermark epoch key: secret. Whoever holds it can detect and forge this mark.\n# "
-           "model " +
-           epoch->model_id() + ", epoch " + epoch->epoch_id() + ", key id " + epoch->key_id() +
-           "\n" + epoch->to_text() + "\n";
-  return "# Countermark master key: secret, and best kept offline. Epoch keys are derived from "
-         "it.\n" +
-         std::get<MasterKey>(key).to_text() + "\n";
+  const auto* epoch = std::get_if<EpochKey>(&key);
+  if (epoch == nullptr)
+    return "# Countermark master key: secret, and best kept offline. Epoch keys are derived from "
+           "it.\n" +
+           std::get<MasterKey>(key).to_text() + "\n";
+  std::string about =
+      "model " + epoch->model_id() + ", epoch " + epoch->epoch_id() + ", key id " + epoch->key_id();
+  // A line feed in an id would end the comment.
+  std::replace(about.begin(), about.end(), '\n', ' ');
+  return "# Countermark epoch key: secret. Whoever holds it can detect and forge this mark.\n# " +
+         about + "\n" + epoch->to_text() + "\n";
 }
 
 Result<Profile> load_profile(const std::string& path) {
