@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // detect: texts, one verdict each
-#include <charconv>
 #include <map>
 #include <memory>
 
@@ -32,20 +31,6 @@ struct Flags {
   Output output{};
 };
 
-// The decimal that the flag's value was written as: 1e-4 is not a double, and as a double it would
-// print as 1.01e-4.
-stats::PValue decimal(double value) {
-  char text[32];
-  const auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::scientific);
-  const std::string_view written(text, static_cast<std::size_t>(end.ptr - text));
-  const auto e = written.find('e');
-  double mantissa = 0;
-  int exponent = 0;
-  std::from_chars(text, text + e, mantissa);
-  std::from_chars(text + e + 1, end.ptr, exponent);
-  return stats::PValue::from_parts(mantissa, exponent);
-}
-
 // What --exit-status looks at.
 struct Counts {
   std::uint64_t detected = 0;
@@ -76,7 +61,7 @@ Result<Session> open_session(const Flags& flags) {
   }
   COUNTERMARK_TRY(const std::string seed, from_hex("--decoy-seed", flags.decoy_seed));
   detect::Policy policy;
-  policy.alpha = decimal(flags.alpha);
+  policy.alpha = stats::PValue::from_decimal(flags.alpha);
   COUNTERMARK_TRY(detect::Detector detector,
                   detect::Detector::create(key, profile, tokenizer.get(), std::move(claim), policy,
                                            flags.decoys, seed));

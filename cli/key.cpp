@@ -16,32 +16,17 @@ struct NewFlags {
   Output output{};
 };
 
-// The key file's text: what it is, in comments, and the secret.
-std::string key_file(const EpochKey& key) {
-  return "# Countermark epoch key: secret. Whoever holds it can detect and forge this mark.\n# "
-         "model " +
-         key.model_id() + ", epoch " + key.epoch_id() + ", key id " + key.key_id() + "\n" +
-         key.to_text() + "\n";
-}
-
-std::string key_file(const MasterKey& key) {
-  return "# Countermark master key: secret, and best kept offline. Epoch keys are derived from "
-         "it.\n" +
-         key.to_text() + "\n";
-}
-
 Result<std::string> make(const NewFlags& flags) {
-  if (flags.from.empty() && flags.model.empty()) return key_file(MasterKey::generate());
+  if (flags.from.empty() && flags.model.empty()) return io::key_file(MasterKey::generate());
   MasterKey master = MasterKey::generate();
   if (!flags.from.empty()) {
     COUNTERMARK_TRY(AnyKey loaded, io::load_key(flags.from));
-    if (!std::holds_alternative<MasterKey>(loaded))
-      return fail(Error{ErrorCode::kKey, "this is an epoch key; epochs derive from a master key",
-                        flags.from});
-    master = std::get<MasterKey>(loaded);
+    auto loaded_master = io::master_key(std::move(loaded));
+    if (!loaded_master) return fail(std::move(loaded_master).error().in_file(flags.from));
+    master = *loaded_master;
   }
   COUNTERMARK_TRY(const EpochKey epoch, master.epoch(flags.model, flags.epoch));
-  return key_file(epoch);
+  return io::key_file(epoch);
 }
 
 int run_new(const NewFlags& flags) {

@@ -70,6 +70,14 @@ TEST(PValue, FromDoubleIsTheSmallestNotBelow) {
   EXPECT_EQ(PValue::from_double(0.99999999999999989).to_string(15), "1");
 }
 
+TEST(PValue, FromDecimalIsWhatWasWritten) {
+  EXPECT_EQ(PValue::from_decimal(1e-4), PValue::from_parts(1, -4));
+  EXPECT_EQ(PValue::from_decimal(0.05), PValue::from_parts(5, -2));
+  EXPECT_EQ(PValue::from_decimal(2.5e-300), PValue::from_parts(2.5, -300));
+  EXPECT_EQ(PValue::from_decimal(5e-324), PValue::from_parts(5, -324));
+  EXPECT_EQ(PValue::from_decimal(1), PValue());
+}
+
 TEST(PValue, ToDoubleIsNearest) {
   for (const double value : {0.5, 0.3, 1e-6, 1.0 / 3, 2.5e-300, 3e-308}) {
     const double back = PValue::from_double(value).to_double();

@@ -41,13 +41,35 @@ Result<AnyKey> load_key(const std::string& path) {
   return key;
 }
 
+Result<EpochKey> epoch_key(AnyKey key) {
+  if (auto* epoch = std::get_if<EpochKey>(&key)) return std::move(*epoch);
+  return fail(ErrorCode::kKey,
+              "this is a master key, which stays offline; derive an epoch key from it: "
+              "countermark key new --from MASTER --model ID --epoch ID -o FILE");
+}
+
+Result<MasterKey> master_key(AnyKey key) {
+  if (auto* master = std::get_if<MasterKey>(&key)) return *master;
+  return fail(ErrorCode::kKey, "this is an epoch key; epochs derive from a master key");
+}
+
 Result<EpochKey> load_epoch_key(const std::string& path) {
   COUNTERMARK_TRY(AnyKey key, load_key(path));
-  if (auto* epoch = std::get_if<EpochKey>(&key)) return std::move(*epoch);
-  return fail(Error{ErrorCode::kKey,
-                    "this is a master key, which stays offline; derive an epoch key from it: "
-                    "countermark key new --from MASTER --model ID --epoch ID -o FILE",
-                    path});
+  return named(epoch_key(std::move(key)), path);
+}
+
+std::string key_file(const AnyKey& key) {
+  const auto* epoch = std::get_if<EpochKey>(&key);
+  if (epoch == nullptr)
+    return "# Countermark master key: secret, and best kept offline. Epoch keys are derived from "
+           "it.\n" +
+           std::get<MasterKey>(key).to_text() + "\n";
+  std::string about =
+      "model " + epoch->model_id() + ", epoch " + epoch->epoch_id() + ", key id " + epoch->key_id();
+  // A line feed in an id would end the comment.
+  std::replace(about.begin(), about.end(), '\n', ' ');
+  return "# Countermark epoch key: secret. Whoever holds it can detect and forge this mark.\n# " +
+         about + "\n" + epoch->to_text() + "\n";
 }
 
 Result<Profile> load_profile(const std::string& path) {
@@ -64,12 +86,19 @@ Result<std::unique_ptr<const text::Tokenizer>> load_tokenizer_of(const Profile& 
     path = (std::filesystem::path(profile_path).parent_path() / reference->file).string();
   if (path.empty()) return std::unique_ptr<const text::Tokenizer>();
   COUNTERMARK_TRY(auto tokenizer, text::load_tokenizer(path, reference ? reference->name : ""));
-  if (reference && tokenizer->sha256() != reference->sha256)
-    return fail(Error{ErrorCode::kMismatch,
-                      "this is not the profile's tokenizer: SHA-256 " + tokenizer->sha256() +
-                          ", expected " + reference->sha256,
-                      path, "tokenizer.sha256"});
+  if (Status status = check_tokenizer(profile, *tokenizer); !status)
+    return fail(std::move(status).error().in_file(path));
   return tokenizer;
+}
+
+Status check_tokenizer(const Profile& profile, const text::Tokenizer& tokenizer) {
+  const auto& reference = profile.tokenizer();
+  if (reference && tokenizer.sha256() != reference->sha256)
+    return fail(Error{ErrorCode::kMismatch,
+                      "this is not the profile's tokenizer: SHA-256 " + tokenizer.sha256() +
+                          ", expected " + reference->sha256,
+                      "", "tokenizer.sha256"});
+  return {};
 }
 
 Result<std::vector<std::string>> load_lines(const std::string& path) {

@@ -19,6 +19,16 @@ Result<AnyKey> load_key(const std::string& path);
 // The same where an epoch key is needed: a master key is refused with a hint.
 Result<EpochKey> load_epoch_key(const std::string& path);
 
+// The epoch key that `key` is. kKey, with the hint, for a master key.
+Result<EpochKey> epoch_key(AnyKey key);
+
+// The master key that `key` is. kKey for an epoch key.
+Result<MasterKey> master_key(AnyKey key);
+
+// What a key file holds: what it is, in comments, and the secret. To be wiped, and to be written
+// with mode 0600.
+std::string key_file(const AnyKey& key);
+
 Result<Profile> load_profile(const std::string& path);
 
 // The tokenizer of a profile: from `override_path`, else from the profile's `file`, taken relative
@@ -27,6 +37,9 @@ Result<Profile> load_profile(const std::string& path);
 Result<std::unique_ptr<const text::Tokenizer>> load_tokenizer_of(const Profile& profile,
                                                                  const std::string& profile_path,
                                                                  const std::string& override_path);
+
+// kMismatch when the profile pins another tokenizer.
+Status check_tokenizer(const Profile& profile, const text::Tokenizer& tokenizer);
 
 // The distinct non-empty lines of a file that do not start with '#': account ids.
 Result<std::vector<std::string>> load_lines(const std::string& path);

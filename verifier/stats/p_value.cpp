@@ -106,6 +106,20 @@ PValue PValue::from_double(double p) noexcept {
   return exponent >= 0 ? PValue() : from_parts(mantissa, exponent);
 }
 
+PValue PValue::from_decimal(double p) noexcept {
+  assert(p > 0 && p <= 1);
+  char shortest[32];
+  const auto end =
+      std::to_chars(shortest, shortest + sizeof shortest, p, std::chars_format::scientific);
+  const std::string_view written(shortest, static_cast<std::size_t>(end.ptr - shortest));
+  const std::size_t mark = written.find('e');
+  double mantissa = 0;
+  int exponent = 0;
+  std::from_chars(shortest, shortest + mark, mantissa);
+  std::from_chars(shortest + mark + 1, end.ptr, exponent);
+  return from_parts(mantissa, exponent);
+}
+
 PValue PValue::from_power_of_two(unsigned bits) noexcept {
   constexpr unsigned kSmallestDouble = 1074;
   if (bits <= kSmallestDouble) return from_double(std::ldexp(1.0, -static_cast<int>(bits)));

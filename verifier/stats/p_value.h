@@ -4,7 +4,7 @@
 // The value is mantissa x 10^exponent. Every operation rounds up, so that a bound stays a bound,
 // and unless said otherwise gives the smallest PValue that is not below the exact result. Decimal
 // values such as 1e-4 are no doubles: from_double(1e-4) lies above and prints as 1.01e-4; write
-// from_parts(1, -4).
+// from_parts(1, -4), or from_decimal(1e-4) where a person wrote the number.
 // What law a p-value was computed under is said where it is computed; this type only carries it.
 //
 // A value type: thread-safe, no allocation but in to_string, constant time. No errors: a
@@ -27,6 +27,9 @@ class PValue {
 
   // The smallest PValue that is at least `p`, 0 < p <= 1.
   static PValue from_double(double p) noexcept;
+
+  // The decimal that `p`, 0 < p <= 1, was written as: the shortest that reads as that double.
+  static PValue from_decimal(double p) noexcept;
 
   // 2^-bits, rounded up: the smallest PValue to 1074 bits, within bits x 2^-60 relative beyond.
   static PValue from_power_of_two(unsigned bits) noexcept;

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verifies, with a proven error rate, whether text carries a statistical watermark.
+
+    detector = countermark.Detector.load("2026-11.key", "profile.json", account="alice")
+    detector.detect(answer)["verdict"]
+
+docs/python.md has more. Every failure is a countermark.Error.
+"""
+
+from countermark._countermark import (
+    Key,
+    Layer,
+    Profile,
+    Tokenizer,
+    TokenizerReference,
+    __version__,
+)
+from countermark.detector import Detection, Detector, LineUp, NullModel, Stream, TokenIds, Verdict
+from countermark.error import Error
+
+__all__ = [
+    "Detection",
+    "Detector",
+    "Error",
+    "Key",
+    "Layer",
+    "LineUp",
+    "NullModel",
+    "Profile",
+    "Stream",
+    "TokenIds",
+    "Tokenizer",
+    "TokenizerReference",
+    "Verdict",
+    "__version__",
+]

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// countermark._countermark: one file a topic. Users import `countermark`.
+#include "python/src/bindings.h"
+#include "watermark/version.h"
+
+NB_MODULE(_countermark, m) {
+  using namespace countermark::python;
+  m.doc() = "The compiled part of countermark; import countermark instead.";
+  m.attr("__version__") = nanobind::str(countermark::kVersion.data(), countermark::kVersion.size());
+  bind_error(m);
+  bind_key(m);
+  bind_profile(m);
+  bind_tokenizer(m);
+  bind_detector(m);
+}

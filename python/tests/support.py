@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests share: a folder with a key and answers that the command line marked.
+
+COUNTERMARK_PROGRAM names the program; without it the one on the PATH is used.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+from typing import Any
+
+import countermark
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROGRAM = os.environ.get("COUNTERMARK_PROGRAM", "countermark")
+PROFILE = ROOT / "corpora" / "model" / "profile.json"
+TOKENIZER = ROOT / "corpora" / "model" / "tokenizer.json"
+
+
+def call(*arguments: object) -> str:
+    done = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, check=False)
+    assert done.returncode == 0, f"{arguments}: {done.stderr.decode()}"
+    return done.stdout.decode()
+
+
+class Case(unittest.TestCase):
+    def refused(self, code: str, make: Any, *arguments: object, **keywords: object) -> countermark.Error:
+        with self.assertRaises(countermark.Error) as caught:
+            make(*arguments, **keywords)
+        self.assertEqual(caught.exception.code, code, str(caught.exception))
+        return caught.exception
+
+    def setUp(self) -> None:
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = Path(temporary.name)
+
+
+class Answers(Case):
+    """A key, and answers to alice in countermark.generate/1."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        temporary = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(temporary.cleanup)
+        folder = Path(temporary.name)
+        cls.key_path = folder / "epoch.key"
+        cls.key = countermark.Key.generate().epoch("demo", "2026-11")
+        cls.key.save(cls.key_path)
+        (folder / "prompts.txt").write_text("The server\nA function\nWhen the file\n")
+        cls.answers_path = folder / "answers.jsonl"
+        call("generate", "-k", cls.key_path, "--account", "alice", "--cohort", "c1", "--prompts",
+             folder / "prompts.txt", "-n", 120, "--seed", "00112233", "--json", "-o", cls.answers_path)
+        cls.answers = [json.loads(line) for line in cls.answers_path.read_text().splitlines()]
+        cls.profile = countermark.Profile.load(PROFILE)
+        cls.tokenizer = countermark.Tokenizer.load(TOKENIZER)
+
+    def detector(self, **claim: Any) -> countermark.Detector:
+        return countermark.Detector(self.key, self.profile, self.tokenizer, **claim)

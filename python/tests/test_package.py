@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The package as it is installed: version, files, exported symbols, types, the examples of its page."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import unittest
+from pathlib import Path
+
+import countermark
+import countermark._countermark as compiled
+from support import PROGRAM, ROOT, Case, call
+
+INSTALLED = Path(countermark.__file__).parent
+
+
+class Package(Case):
+    def test_one_version(self) -> None:
+        self.assertEqual(countermark.__version__, importlib.metadata.version("countermark"))
+        self.assertIn(countermark.__version__, call("version"))
+
+    def test_it_is_not_the_source_tree(self) -> None:
+        self.assertNotEqual(INSTALLED, ROOT / "python" / "countermark")
+        names = {path.name for path in INSTALLED.iterdir() if path.name != "__pycache__"}
+        sources = {path.name for path in (ROOT / "python" / "countermark").iterdir() if path.suffix != ".pyc"}
+        self.assertEqual(names, (sources - {"__pycache__"}) | {Path(compiled.__file__).name, "_countermark.pyi"})
+
+    def test_the_wheel_holds_the_package_alone(self) -> None:
+        files = importlib.metadata.files("countermark")
+        tops = {file.parts[0] for file in files}
+        self.assertEqual({top for top in tops if not top.endswith(".dist-info")}, {"countermark"})
+
+    def test_it_exports_nothing_but_its_entry(self) -> None:
+        done = subprocess.run(["nm", "-D", "--defined-only", compiled.__file__], capture_output=True, text=True,
+                              check=True)
+        self.assertEqual([line.split()[-1] for line in done.stdout.splitlines()], ["PyInit__countermark"])
+
+    def test_everything_public_says_what_it_is(self) -> None:
+        for name in countermark.__all__:
+            thing = getattr(countermark, name)
+            if not isinstance(thing, type):
+                continue
+            self.assertTrue(thing.__doc__, name)
+            for member, value in vars(thing).items():
+                if not member.startswith("_") and (callable(value) or isinstance(value, staticmethod)):
+                    self.assertTrue(getattr(value, "__doc__", ""), f"{name}.{member}")
+
+    def test_types(self) -> None:
+        program = self.folder / "program.py"
+        program.write_text(textwrap.dedent("""
+            import pathlib
+            import countermark
+            from countermark import Detection, Detector, Key, Profile, Tokenizer
+
+            key: Key = Key.generate().epoch("m", "e")
+            key.save(pathlib.Path("epoch.key"))
+            profile: Profile = Profile.load("profile.json")
+            tokenizer: Tokenizer | None = Tokenizer.of(profile, "profile.json")
+            widths: list[int] = [layer.width for layer in profile.layers]
+            found: Detection = Detector(key, profile, tokenizer, account="a").detect([1, 2], prompt="x")
+            p: str | None = found["pValue"]
+            ids: list[int] = tokenizer.encode("text") if tokenizer else []
+            code: str = countermark.Error("message", "io").code
+            print(key.key_id.upper())  # type: ignore[union-attr]
+            Detector(profile, key)  # type: ignore[arg-type]
+            found["pvalue"]  # type: ignore[typeddict-item]
+        """))
+        done = subprocess.run([sys.executable, "-m", "mypy", "--strict", program], cwd=self.folder,
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_the_examples_of_its_page(self) -> None:
+        page = (ROOT / "docs" / "python.md").read_text()
+        os.symlink(ROOT / "corpora", self.folder / "corpora")
+        environment = {**os.environ, "PATH": f"{Path(PROGRAM).resolve().parent}:{os.environ['PATH']}"}
+        # The Python blocks are one program, with the commands between them.
+        program = "import subprocess\n"
+        for language, block in re.findall(r"^```(python|sh)\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+            if "pip install" in block:
+                continue
+            program += block if language == "python" else f"subprocess.run({block!r}, shell=True, check=True)\n"
+        self.assertGreater(program.count("countermark"), 5)
+        done = subprocess.run([sys.executable, "-c", program], cwd=self.folder, env=environment,
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
