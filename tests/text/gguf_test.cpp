@@ -11,6 +11,7 @@
 #include "tests/text/gguf_file.h"
 #include "verifier/text/byte_alphabet.h"
 #include "verifier/text/tokenizer.h"
+#include "watermark/utf8.h"
 
 namespace countermark::text {
 namespace {
@@ -315,6 +316,25 @@ TEST(Gguf, LengthsBeyondTheFileAllocateNothing) {
     }
     EXPECT_FALSE(Gguf::parse(GgufFile().add("k", 8, little(count, 8) + "x").bytes()));
     EXPECT_FALSE(Gguf::parse("GGUF" + little(3, 4) + little(0, 8) + little(count, 8)));
+  }
+}
+
+TEST(Gguf, ErrorsCanBePrintedWhateverTheyQuote) {
+  const auto file = [](const std::string& model, const std::string& pre, const std::string& more) {
+    GgufFile out;
+    out.add_string("tokenizer.ggml.model", model).add_string("tokenizer.ggml.pre", pre);
+    out.add_bool("tokenizer.ggml." + more, true);
+    const Vocabulary v = bpe_vocabulary();
+    out.add_strings("tokenizer.ggml.tokens", v.texts);
+    return out.add_integers("tokenizer.ggml.token_type", v.types).bytes();
+  };
+  for (const std::string& bytes :
+       {file("gp\x9c", "gpt-2", "add_x_token"), file("gpt2", "gpt\xff-2", "add_x_token"),
+        file("gpt2", "gpt-2", "\xc3")}) {
+    const Error error = refused(bytes);
+    EXPECT_EQ(error.code, ErrorCode::kUnsupported) << error.describe();
+    EXPECT_EQ(find_invalid_utf8(error.describe()), kValidUtf8);
+    EXPECT_NE(error.describe().find("\xef\xbf\xbd"), std::string::npos);
   }
 }
 

@@ -4,6 +4,8 @@
 #include <bit>
 #include <utility>
 
+#include "watermark/utf8.h"
+
 namespace countermark::text {
 namespace {
 
@@ -148,7 +150,8 @@ std::vector<std::string_view> Gguf::keys() const {
 }
 
 Error Gguf::error_at(std::string_view key, ErrorCode code, std::string message) const {
-  Error error{code, std::move(message), {}, std::string(key)};
+  // Keys are any bytes.
+  Error error{code, std::move(message), {}, replace_invalid_utf8(key)};
   const auto value = values_.find(key);
   if (value != values_.end()) error.offset = value->second.offset;
   return error;

@@ -48,7 +48,7 @@ class Reader {
     COUNTERMARK_CHECK(check_keys());
     COUNTERMARK_TRY(const std::string_view model, file_.string_at(key("model")));
     if (model != "gpt2" && model != "llama" && model != "bert")
-      return unsupported("model", "'" + std::string(model) + "' is not supported");
+      return unsupported("model", "'" + replace_invalid_utf8(model) + "' is not supported");
     COUNTERMARK_CHECK(read_tokens());
     return model == "gpt2" ? bpe() : model == "llama" ? spm() : wordpiece();
   }

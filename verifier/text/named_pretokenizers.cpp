@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "verifier/text/pattern.h"
+#include "watermark/utf8.h"
 
 namespace countermark::text {
 namespace {
@@ -142,7 +143,7 @@ Result<NamedPretokenizer> named_pretokenizer(std::string_view name) {
     known += (known.empty() ? "" : ", ") + std::string(candidate.name);
   }
   return fail(ErrorCode::kUnsupported,
-              "'" + std::string(name) + "' names no pre-tokenizer; known: " + known);
+              "'" + replace_invalid_utf8(name) + "' names no pre-tokenizer; known: " + known);
 }
 
 }  // namespace countermark::text
