@@ -59,7 +59,8 @@ def begin_with(token: str, token_id: int) -> dict:
     transformers 5 passes over add_bos_token in tokenizer_config.json where there is a
     tokenizer.json, so it has to be here. It changes the file's digest, and no id of a text.
     """
-    first, text = {"SpecialToken": {"id": token, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}
+    first = {"SpecialToken": {"id": token, "type_id": 0}}
+    text = {"Sequence": {"id": "A", "type_id": 0}}
     second = {"Sequence": {"id": "B", "type_id": 0}}
     return {"type": "TemplateProcessing", "single": [first, text], "pair": [first, text, second],
             "special_tokens": {token: {"id": token, "ids": [token_id], "tokens": [token]}}}
@@ -80,8 +81,8 @@ def export_hugging_face(model: Model, folder: Path) -> None:
         "model_max_length": model.shape["max_position_embeddings"],
         "bos_token": model.token(model.begin), "eos_token": model.token(model.end),
         "pad_token": model.token(model.end)})
-    write_json(folder / "tokenizer.json",
-               model.tokenizer | {"post_processor": begin_with(model.token(model.begin), model.begin)})
+    begin = begin_with(model.token(model.begin), model.begin)
+    write_json(folder / "tokenizer.json", model.tokenizer | {"post_processor": begin})
     weights = folder / "model.safetensors"
     save_file(model.tensors, weights, metadata={"format": "pt"})
     weights.chmod(0o644)  # the library leaves it to its owner alone
