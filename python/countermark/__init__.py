@@ -8,9 +8,12 @@ docs/python.md has more. Every failure is a countermark.Error.
 """
 
 from countermark._countermark import (
+    Draw,
     Key,
     Layer,
     Profile,
+    Response,
+    Service,
     Tokenizer,
     TokenizerReference,
     __version__,
@@ -21,12 +24,15 @@ from countermark.error import Error
 __all__ = [
     "Detection",
     "Detector",
+    "Draw",
     "Error",
     "Key",
     "Layer",
     "LineUp",
     "NullModel",
     "Profile",
+    "Response",
+    "Service",
     "Stream",
     "TokenIds",
     "Tokenizer",

@@ -65,5 +65,6 @@ void bind_key(nanobind::module_& m);
 void bind_profile(nanobind::module_& m);
 void bind_tokenizer(nanobind::module_& m);
 void bind_detector(nanobind::module_& m);
+void bind_serving(nanobind::module_& m);
 
 }  // namespace countermark::python

@@ -12,4 +12,5 @@ NB_MODULE(_countermark, m) {
   bind_profile(m);
   bind_tokenizer(m);
   bind_detector(m);
+  bind_serving(m);
 }

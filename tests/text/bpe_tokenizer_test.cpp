@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <ostream>
@@ -171,7 +171,7 @@ TEST(Bpe, RefusesInvalidUtf8) {
 TEST(Bpe, LongRunsTakeNoQuadraticTime) {
   const auto tokenizer = made(base_file());
   // Quadratic work on a million bytes would take minutes.
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();  // of the processor: the machine may be busy
   for (const char c : {'e', ' ', '\n', '7', '.', '\0'}) {
     const std::string text(1'000'000, c);
     EXPECT_EQ(*tokenizer->decode(encoded(*tokenizer, text)), text);
@@ -179,7 +179,7 @@ TEST(Bpe, LongRunsTakeNoQuadraticTime) {
   std::string mixed;
   while (mixed.size() < 1'000'000) mixed += "the";
   EXPECT_EQ(*tokenizer->decode(encoded(*tokenizer, mixed)), mixed);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
+  EXPECT_LT((std::clock() - start) / CLOCKS_PER_SEC, 60);
 }
 
 TEST(Bpe, MayBeSharedByThreads) {

@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <limits>
 #include <random>
 
@@ -225,7 +225,7 @@ TEST(Gguf, LongRunsTakeNoQuadraticTime) {
   spm.add("\u2581", kNormal, -3);
   spm.add("e", kNormal, -1);
   spm.add("ee", kNormal, -2);
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();  // of the processor: the machine may be busy
   for (const std::string model : {"gpt-2", "deepseek-llm", "deepseek-coder", "llama-bpe", "falcon",
                                   "gpt-4o", "cl100k_base", "deepseek-v3"}) {
     const auto tokenizer = made(bpe_file(bpe_vocabulary()).add_string("tokenizer.ggml.pre", model));
@@ -238,7 +238,7 @@ TEST(Gguf, LongRunsTakeNoQuadraticTime) {
   const std::string text(1'000'000, 'e');
   EXPECT_EQ(*made(spm_file(spm))->decode(encoded(*made(spm_file(spm)), text)), text);
   EXPECT_EQ(encoded(*made(bert_file()), "the" + text).size(), 1U + 1'000'000U);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(120));
+  EXPECT_LT((std::clock() - start) / CLOCKS_PER_SEC, 120);
 }
 
 TEST(Gguf, ReadsBothVersionsAndEveryType) {

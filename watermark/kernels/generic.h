@@ -262,6 +262,7 @@ struct Generic {
 
   static size_t insert_all(uint64_t* lines, uint64_t mask, const uint8_t* from,
                            const uint32_t* indices, uint64_t addend, size_t count, uint8_t* fresh) {
+    if (count == 0) return 0;
     constexpr uint64_t kNear = 4096;  // lines that the second-level cache holds
     const auto insert = [&](auto value_at) {
       return mask < kNear ? insert_run<false>(lines, mask, count, fresh, value_at)
