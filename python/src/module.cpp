@@ -6,6 +6,8 @@
 NB_MODULE(_countermark, m) {
   using namespace countermark::python;
   m.doc() = "The compiled part of countermark; import countermark instead.";
+  // A server may end while it holds a service and what its log function refers to.
+  nanobind::set_leak_warnings(false);
   m.attr("__version__") = nanobind::str(countermark::kVersion.data(), countermark::kVersion.size());
   bind_error(m);
   bind_key(m);
