@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kernels of AVX-512 machines: a vector of tuples at a time, whose words never leave the
 // registers before they are scored. Parameters are the width and the cipher. Processors with AES
-// for four blocks at once (VAES) take 512 bits; those before them take 256, since any 512-bit
-// instruction lowers their clock (by an eighth on Cascade Lake), and AES block by block does not
-// earn that back.
+// for four blocks at once (VAES) take 512 bits; those before them take 256 for the mark, since any
+// 512-bit instruction lowers their clock (by an eighth on Cascade Lake), and AES block by block
+// does not earn that back.
 //
 // Internal linkage: see generic.h.
 #pragma once
@@ -433,9 +433,13 @@ struct Avx512 : Generic<IsaAvx512<kBytes, Cipher>> {
   }
 
   static constexpr CountermarkKernel kernel(const char* name, int (*supported)()) {
-    CountermarkKernel out = Base::kernel(name, true, supported, aesni_expand_key);
+    // Whole rows of logits are read by the widest vectors whatever the clock: that is a matter of
+    // memory.
+    CountermarkKernel out =
+        Generic<IsaAvx512<64, Cipher>>::kernel(name, true, supported, aesni_expand_key);
     out.context_states = context_states;
     out.route = route;
+    out.insert_all = Base::insert_all;
     out.words_of_state = words_of_state;
     out.words = words;
     out.tallies = tallies;
