@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Every #include against the direction of the house: cli -> corpora -> verifier -> watermark.
+"""Every #include against the direction of the house: cli -> corpora -> verifier -> watermark, and
+python -> verifier.
 
 A rule that no machine checks does not exist. Each row below names a folder and the prefixes of our
 own files that it may include; the longest matching row decides.
@@ -30,6 +31,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "verifier/io/": ("verifier/io/", "verifier/text/tokenizer.h", "watermark/"),
     "verifier/detect/": ("verifier/detect/", "verifier/stats/", "verifier/text/", "watermark/"),
     "corpora/": ("corpora/", "verifier/text/", "verifier/io/", "watermark/"),
+    "python/": ("python/", "verifier/", "watermark/"),
     "cli/": ("cli/", "corpora/", "verifier/", "watermark/"),
     "tests/": ("tests/", "corpora/", "verifier/", "watermark/"),
 }
@@ -50,7 +52,7 @@ BOOST_USERS = {"verifier/stats/tail.cpp", "verifier/stats/limits.cpp", "verifier
 
 
 def sources() -> list[Path]:
-    folders = ("watermark", "verifier", "corpora", "cli", "tests")
+    folders = ("watermark", "verifier", "corpora", "cli", "python", "tests")
     return sorted(
         path for folder in folders for path in (ROOT / folder).rglob("*")
         if path.suffix in {".h", ".cpp"}
