@@ -172,6 +172,19 @@ struct Tuples : Wide<kBytes> {
   }
 };
 
+// kScoreTable by column.
+struct ScoreColumns {
+  uint32_t c0[16]{}, c1[16]{}, c2[16]{};
+  constexpr ScoreColumns() {
+    for (size_t i = 0; i < 16; ++i) {
+      c0[i] = countermark::internal::kScoreTable[i].c0;
+      c1[i] = countermark::internal::kScoreTable[i].c1;
+      c2[i] = countermark::internal::kScoreTable[i].c2;
+    }
+  }
+};
+alignas(64) constexpr ScoreColumns kScoreColumns;
+
 // exponential_score of a vector of words.
 template <int kBytes>
 class Scorer {
@@ -179,8 +192,6 @@ class Scorer {
   using U32 = typename T::U32;
 
  public:
-  Scorer() : Scorer(Rows()) {}
-
   U32 operator()(U32 words) const {
     const U32 y = -T::larger(words, T::all(1));
     const U32 z = T::leading_zeros(y);
@@ -194,20 +205,7 @@ class Scorer {
   }
 
  private:
-  struct Rows {
-    uint32_t c[3][16];
-    Rows() {
-      for (size_t i = 0; i < 16; ++i) {
-        c[0][i] = countermark::internal::kScoreTable[i].c0;
-        c[1][i] = countermark::internal::kScoreTable[i].c1;
-        c[2][i] = countermark::internal::kScoreTable[i].c2;
-      }
-    }
-  };
-
-  explicit Scorer(const Rows& rows) : c0_(rows.c[0]), c1_(rows.c[1]), c2_(rows.c[2]) {}
-
-  typename T::Table c0_, c1_, c2_;
+  typename T::Table c0_{kScoreColumns.c0}, c1_{kScoreColumns.c1}, c2_{kScoreColumns.c2};
 };
 
 template <int kWidth, typename CipherOfWidth>
