@@ -7,7 +7,8 @@
 It stands where transformers puts watermarks: after temperature, top-k, top-p and min-p. (A custom
 logits_processor would stand before them, and would mark another distribution than the one drawn
 from.) It draws each row's token itself and leaves it as the row's only candidate, so that
-transformers cannot draw another. Needs do_sample=True: under greedy decoding it would sample.
+transformers cannot draw another. Needs do_sample=True and num_beams=1: under greedy decoding it
+would sample, and beams would be ranked by scores that say nothing.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Processor(LogitsProcessor):
         self._ended = np.zeros(rows, dtype=bool)
 
     def _follow(self, answers: np.ndarray) -> None:
-        """Commits what the rows have gone on with. Beams change places, and steps are undone."""
+        """Commits what the rows have gone on with. Rows may change places, and steps be undone."""
         shared = min(self._written.shape[1], answers.shape[1])
         differs = answers[:, :shared] != self._written[:, :shared]
         for i, response in enumerate(self._responses):

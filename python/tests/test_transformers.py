@@ -118,10 +118,15 @@ class Generate(Case):
         for row in range(4):
             self.assertLess(self.own_layer(answers[row], "alice" if row < 2 else "bob"), -6)
 
-    def test_beams_that_change_places(self) -> None:
-        answers = self.generate(["The server"], Watermark(self.service, accounts="alice"), length=60,
-                                num_beams=3)
-        self.assertEqual(answers.shape[1], 60)
+    def test_rows_that_change_places_and_steps_that_are_undone(self) -> None:
+        watermark = Watermark(self.service, accounts="alice", max_tokens=50)
+        processor = watermark.construct_processor(4096)
+        row = 6 * torch.rand(2, 4096)
+        prompt = torch.tensor([[0, 5], [5, 6]])
+        processor(prompt, row)
+        for answers in ([[1], [2]], [[1, 3], [2, 4]], [[2, 4, 9], [1, 3, 8]], [[2, 4], [1, 3]]):
+            processor(torch.cat([prompt, torch.tensor(answers)], dim=1), row)
+            self.assertEqual([response.tokens for response in processor._responses], answers)
 
     def test_answers_end(self) -> None:
         inputs = self.tokenizer(["The", "When"], return_tensors="pt", padding=True)
