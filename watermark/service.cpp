@@ -17,11 +17,10 @@ std::int64_t seconds_now() noexcept {
       .count();
 }
 
-template <std::size_t kSize>
-Secret<kSize> random_secret() {
-  std::array<std::uint8_t, kSize> bytes;
+Secret<16> random_plain_key() {
+  std::array<std::uint8_t, 16> bytes;
   random_bytes(bytes.data(), bytes.size());
-  return Secret<kSize>(std::move(bytes));
+  return Secret<16>(std::move(bytes));  // NOLINT(performance-move-const-arg): they are wiped
 }
 
 // A label's value in Prometheus' text format.
@@ -47,9 +46,7 @@ Result<std::unique_ptr<Service>> Service::create(const EpochKey& key, const Prof
     return fail(ErrorCode::kUnsupported,
                 "the kernel '" + std::string(mark.kernel().name) +
                     "' may leak the key through timing; marking with it has to be allowed");
-  COUNTERMARK_TRY(const EpochKey nobodys,
-                  EpochKey::create(random_secret<32>(), key.model_id(), key.epoch_id()));
-  COUNTERMARK_TRY(const NativeMark without_key, NativeMark::create(nobodys, profile));
+  COUNTERMARK_TRY(const NativeMark without_key, NativeMark::without_key(profile));
   return std::unique_ptr<Service>(
       new Service(mark, without_key, key.model_id(), std::move(options)));
 }
@@ -86,7 +83,8 @@ Result<Response> Service::respond(const ResponseOptions& options) {
   const bool has_key = mark != nullptr;
   if (!has_key) {
     const bool refuses = options_.policy == FailurePolicy::kRefuse && options.marked;
-    report(refuses ? "no key: responses are refused" : "no key: responses are served unmarked");
+    report(Matter::kNoKey,
+           refuses ? "no key: responses are refused" : "no key: responses are served unmarked");
     if (refuses) {
       refused_.fetch_add(1, std::memory_order_relaxed);
       return fail(ErrorCode::kKey, "there is no key, and responses must be marked");
@@ -100,8 +98,8 @@ Result<Response> Service::respond(const ResponseOptions& options) {
     nonce = {random_nonce.data(), random_nonce.size()};
   }
   Response response(std::move(mark), options.identity, nonce,
-                    options.plain_key ? *options.plain_key : random_secret<16>(),
-                    options.max_tokens, options.max_contexts.value_or(options.max_tokens + 1));
+                    options.plain_key ? *options.plain_key : random_plain_key(), options.max_tokens,
+                    options.max_contexts.value_or(options.max_tokens + 1));
   response.obey(is_on_);
   if (!has_key) response.never_mark(DrawKind::kFailed);
   if (!options.marked) response.never_mark(DrawKind::kOff);
@@ -126,7 +124,7 @@ void Service::sample(std::span<const BatchRow> rows, BatchWorkspace& workspace,
   if (errors == 0) return;
   errors_.fetch_add(errors, std::memory_order_relaxed);
   for (const Result<Draw>& draw : out)
-    if (!draw) return report("a row without a draw: " + draw.error().describe());
+    if (!draw) return report(Matter::kNoDraw, "a row without a draw: " + draw.error().describe());
 }
 
 Status Service::set_key(const EpochKey& key) {
@@ -146,14 +144,15 @@ std::string Service::key_id() const {
   return mark ? mark->key_id() : std::string();
 }
 
-void Service::report(std::string_view line) {
+void Service::report(Matter matter, std::string_view line) {
   if (!options_.log) return;
+  auto& next_report = next_reports_[static_cast<std::size_t>(matter)];
   const std::int64_t now = seconds_now();
-  std::int64_t next = next_report_.load(std::memory_order_relaxed);
+  std::int64_t next = next_report.load(std::memory_order_relaxed);
   if (next != 0 && now < next) return;
   // Of threads that come at the same time one reports.
-  if (next_report_.compare_exchange_strong(next, now + kSecondsBetweenReports,
-                                           std::memory_order_relaxed))
+  if (next_report.compare_exchange_strong(next, now + kSecondsBetweenReports,
+                                          std::memory_order_relaxed))
     options_.log(line);
 }
 
@@ -181,7 +180,8 @@ std::string Service::metrics() const {
     header(name, type, help);
     out += std::string("countermark_") + name + " " + std::to_string(value) + "\n";
   };
-  header("draws_total", "counter", "Tokens drawn, by why they were drawn the way they were.");
+  header("draws_total", "counter",
+         "Rows drawn, by why they were drawn the way they were; drafts and re-draws too.");
   for (std::size_t kind = 0; kind < kDrawKinds; ++kind)
     out += std::string("countermark_draws_total{kind=\"") +
            draw_kind_name(static_cast<DrawKind>(kind)) + "\"} " +

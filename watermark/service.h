@@ -36,12 +36,13 @@ struct ServiceOptions {
   // better one. A neighbour on the same machine can observe them.
   bool may_leak_timing = false;
   // Gets the lines that are worth a log, without a line feed, on the thread that has caused them.
+  // Of each matter at most one a minute. It must not throw.
   std::function<void(std::string_view)> log{};
 };
 
 // How often what happened since the service was made.
 struct Counters {
-  std::array<std::uint64_t, kDrawKinds> draws{};  // by DrawKind
+  std::array<std::uint64_t, kDrawKinds> draws{};  // by DrawKind; drafts and re-draws too
   std::uint64_t errors = 0;                       // rows without a draw
   std::uint64_t responses = 0;                    // begun, marked or not
   std::uint64_t refused = 0;                      // by the policy
@@ -115,7 +116,9 @@ class Service {
 
   std::shared_ptr<const NativeMark> mark() const noexcept;
   void replace(std::shared_ptr<const NativeMark> mark) noexcept;
-  void report(std::string_view line);
+  // What is reported, each at most once a minute.
+  enum class Matter : std::uint8_t { kNoKey, kNoDraw };
+  void report(Matter matter, std::string_view line);
 
   Profile profile_;
   std::string model_id_;
@@ -129,7 +132,7 @@ class Service {
   std::atomic<std::uint64_t> responses_{0};
   std::atomic<std::uint64_t> refused_{0};
   std::atomic<std::uint64_t> key_changes_{0};
-  std::atomic<std::int64_t> next_report_{0};  // seconds of a steady clock
+  std::array<std::atomic<std::int64_t>, 2> next_reports_{};  // by Matter; a steady clock's seconds
 };
 
 }  // namespace countermark

@@ -13,6 +13,7 @@ would sample, and beams would be ranked by scores that say nothing.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -27,14 +28,17 @@ from countermark._countermark import Response, Service
 Names = str | None | Sequence[str | None]
 
 
-def _for_rows(names: Names, rows: int, what: str) -> list[str | None]:
-    """One name a row; a prompt's name stands for all of its returned sequences and beams."""
+def _for_rows(names: Names, rows: int, each: int, what: str) -> list[str | None]:
+    """One name a row; a prompt's name stands for all of its returned sequences.
+
+    Nothing is guessed: a name that slips to another row would accuse the wrong account.
+    """
     if names is None or isinstance(names, str):
         return [names] * rows
-    if not names or rows % len(names) != 0:
-        raise ValueError(f"{what}: expected one name, or one a prompt; there are {len(names)} "
-                         f"names for {rows} rows")
-    return [name for name in names for _ in range(rows // len(names))]
+    if len(names) * each != rows:
+        raise ValueError(f"{what}: expected one name, or one a prompt; there are {len(names)} names, "
+                         f"{each} sequences each, for {rows} rows")
+    return [name for name in names for _ in range(each)]
 
 
 class Processor(LogitsProcessor):
@@ -51,15 +55,12 @@ class Processor(LogitsProcessor):
 
     def _begin(self, rows: int, prompt: int) -> None:
         mark = self._watermark
-        accounts = _for_rows(mark.accounts, rows, "accounts")
-        cohorts = _for_rows(mark.cohorts, rows, "cohorts")
-        # What transformers was seeded with decides the unmarked draws and, without a nonce from
-        # the server, nothing else.
-        plain = torch.randint(0, 256, (rows, 16), dtype=torch.uint8).numpy()
+        accounts = _for_rows(mark.accounts, rows, mark.num_return_sequences, "accounts")
+        cohorts = _for_rows(mark.cohorts, rows, mark.num_return_sequences, "cohorts")
         self._responses = [
             mark.service.respond(account=account, cohort=cohort, max_tokens=mark.max_tokens,
-                                 plain_key=plain[i].tobytes(), marked=mark.marked)
-            for i, (account, cohort) in enumerate(zip(accounts, cohorts))
+                                 marked=mark.marked)
+            for account, cohort in zip(accounts, cohorts)
         ]
         self._prompt = prompt
         self._written = np.empty((rows, 0), dtype=np.int64)
@@ -109,7 +110,8 @@ class Processor(LogitsProcessor):
 class Watermark(BaseWatermarkingConfig):
     """What generate() takes as watermarking_config.
 
-    accounts and cohorts: one pseudonym for all, or one a prompt, None for none. Answers longer than
+    accounts and cohorts: one pseudonym for all, or one a prompt, None for none; ValueError when they
+    do not fit the batch. num_return_sequences is generate's own. Answers longer than
     max_tokens (40 bytes each are allocated a row) go on as transformers draws them. eos_token_ids
     end a row's answer; without them the padding that follows an end is drawn, which costs time and
     counts as draws. marked=False leaves these answers unmarked, by the operator's decision. One
@@ -117,11 +119,12 @@ class Watermark(BaseWatermarkingConfig):
     """
 
     def __init__(self, service: Service, *, accounts: Names = None, cohorts: Names = None,
-                 max_tokens: int = 8192, eos_token_ids: Sequence[int] = (),
-                 marked: bool = True) -> None:
+                 num_return_sequences: int = 1, max_tokens: int = 8192,
+                 eos_token_ids: Sequence[int] = (), marked: bool = True) -> None:
         self.service = service
         self.accounts = accounts
         self.cohorts = cohorts
+        self.num_return_sequences = num_return_sequences
         self.max_tokens = max_tokens
         self.eos_token_ids = list(eos_token_ids)
         self.marked = marked
@@ -144,6 +147,4 @@ class Watermark(BaseWatermarkingConfig):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Watermark:
         """transformers copies its configurations; the service stays one."""
-        return Watermark(self.service, accounts=self.accounts, cohorts=self.cohorts,
-                         max_tokens=self.max_tokens, eos_token_ids=self.eos_token_ids,
-                         marked=self.marked)
+        return copy.copy(self)

@@ -154,13 +154,18 @@ class RowsOf {
 };
 
 std::vector<PyDraw> sample_rows(const std::shared_ptr<Service>& service,
-                                const std::vector<const Served*>& responses, const Logits& logits,
+                                const nb::sequence& given_responses, const Logits& logits,
                                 nb::handle temperature, nb::handle top_k, nb::handle top_p,
                                 nb::handle min_p, nb::handle attempts,
                                 const std::optional<nb::sequence>& ids,
                                 const std::optional<std::vector<std::int64_t>>& parents,
                                 nb::handle drafts) {
-  const std::size_t rows = responses.size();
+  // References of our own: the caller's list may change while the GIL is away.
+  const nb::tuple held(given_responses);
+  const std::size_t rows = held.size();
+  std::vector<const Served*> responses(rows);
+  for (std::size_t i = 0; i < rows; ++i)
+    if (!nb::try_cast(held[i], responses[i])) responses[i] = nullptr;
   const RowsOf given(logits, rows);
   const auto temperatures = for_rows<double>(temperature, rows, "temperature");
   const auto top_ks = for_rows<std::uint32_t>(top_k, rows, "top_k");
@@ -189,7 +194,11 @@ std::vector<PyDraw> sample_rows(const std::shared_ptr<Service>& service,
     row.response = &responses[i]->response;
     row.attempt = tries[i];
     row.draft = drafted[i];
-    if (parents && (*parents)[i] >= 0) row.parent = static_cast<std::uint32_t>((*parents)[i]);
+    if (parents && (*parents)[i] >= 0) {
+      if (static_cast<std::uint64_t>((*parents)[i]) >= i)
+        refuse("parents", "expected earlier rows, or -1");
+      row.parent = static_cast<std::uint32_t>((*parents)[i]);
+    }
   }
   std::vector<Result<Draw>> out(rows);
   {
@@ -210,6 +219,10 @@ std::vector<PyDraw> sample_rows(const std::shared_ptr<Service>& service,
   return draws;
 }
 
+std::optional<std::string> or_none(std::string text) {
+  return text.empty() ? std::nullopt : std::optional(std::move(text));
+}
+
 nb::dict counters(const Service& service) {
   const Counters counted = service.counters();
   nb::dict out;
@@ -223,13 +236,15 @@ nb::dict counters(const Service& service) {
 }
 
 void commit(Served& served, const nb::object& tokens) {
-  const auto one = [&](TokenId token) {
-    if (!served.response.commit(token))
-      refuse("token", "the response has all the tokens that it was made for");
-  };
   TokenId token = 0;
-  if (nb::try_cast(tokens, token)) return one(token);
-  for (const TokenId each : token_ids(tokens, "tokens")) one(each);
+  const std::vector<TokenId> all =
+      nb::try_cast(tokens, token) ? std::vector<TokenId>{token} : token_ids(tokens, "tokens");
+  const std::size_t before = served.response.mark_point();
+  for (const TokenId each : all)
+    if (!served.response.commit(each)) {
+      served.response.rewind(before);  // all or none
+      refuse("tokens", "the response has all the tokens that it was made for");
+    }
 }
 
 void rewind(Served& served, std::uint64_t point) {
@@ -250,6 +265,7 @@ nb::tuple words(const Served& served, const nb::object& tokens, const nb::object
 
 std::vector<std::uint32_t> slots(const Served& served) {
   std::vector<std::uint32_t> out;
+  if (served.response.mark().key_id().empty()) return out;
   for (std::size_t i = 0; i < served.response.mark().layers().size(); ++i)
     out.push_back(served.response.slot(static_cast<std::uint8_t>(i)));
   return out;
@@ -274,9 +290,10 @@ void bind_response(nb::module_& m) {
   nb::class_<Served>(m, "Response", R"(One answer while it is written: made by Service.respond.
 
 It belongs to one thread at a time and keeps the key that it began with.)")
-      .def("commit", commit, "tokens"_a,
-           nb::sig("def commit(self, tokens: int | Sequence[int]) -> None"),
-           R"(Appends a token, or several: what the engine went on with, drawn here or forced.
+      .def(
+          "commit", commit, "tokens"_a,
+          nb::sig("def commit(self, tokens: int | Sequence[int]) -> None"),
+          R"(Appends a token, or several, all or none: what the engine went on with, drawn or forced.
 
 Raises Error "invalid-argument" beyond max_tokens.)")
       .def_prop_ro(
@@ -298,7 +315,10 @@ A retry because of the content is another response, or a draw with attempts > 0.
           [](const Served& served) {
             return Served{served.service, served.response.with_room()};
           },
-          "A second response that goes on from the same point, as for a beam.")
+          R"(A second one at the same point, which draws alike: to try out what this one would say.
+
+Not for alternatives: copies that go different ways share their noise. Each alternative is a
+response of its own.)")
       .def_prop_ro(
           "tokens",
           [](const Served& served) {
@@ -307,9 +327,13 @@ A retry because of the content is another response, or a draw with attempts > 0.
           },
           "The committed tokens. O(tokens).")
       .def("__len__", [](const Served& served) { return served.response.tokens().size(); })
-      .def_prop_ro("key_id", [](const Served& served) { return served.response.mark().key_id(); })
-      .def_prop_ro("epoch", [](const Served& served) { return served.response.mark().epoch_id(); })
-      .def_prop_ro("slots", slots, "By layer of the profile: the slot that the nonce chose.")
+      .def_prop_ro(
+          "key_id", [](const Served& served) { return or_none(served.response.mark().key_id()); },
+          "None for a response that began without a key.")
+      .def_prop_ro("epoch",
+                   [](const Served& served) { return or_none(served.response.mark().epoch_id()); })
+      .def_prop_ro("slots", slots,
+                   "By layer of the profile: the slot that the nonce chose. Empty without a key.")
       .def(
           "words", words, "tokens"_a, "path"_a = nb::make_tuple(), "attempt"_a = 0,
           nb::sig("def words(self, tokens: Sequence[int], path: Sequence[int] = (), "
@@ -335,7 +359,7 @@ start.)")
 
 policy says what a response gets when there is no key: "serve-unmarked" (drawn unmarked, counted),
 or "refuse" (respond raises). log gets lines that are worth a log, at most one a minute, on any
-thread. may_leak_timing allows a machine without AES instructions. Raises Error "key",
+thread; one that refers to the service keeps it alive. may_leak_timing allows a machine without AES instructions. Raises Error "key",
 "unsupported".)")
       .def("describe", &Service::describe,
            "One line for the log of a start: version, scheme, profile, model, epoch, key, kernel, "
@@ -380,11 +404,7 @@ Raises Error "mismatch" for another model's key, and the old one stays.)")
       .def_prop_rw("marking", &Service::is_marking, &Service::set_marking,
                    "Whether draws are marked, from the next one on, of all responses.")
       .def_prop_ro(
-          "key_id",
-          [](const Service& service) -> std::optional<std::string> {
-            std::string id = service.key_id();
-            return id.empty() ? std::nullopt : std::optional(std::move(id));
-          },
+          "key_id", [](const Service& service) { return or_none(service.key_id()); },
           "Of responses that begin now; None without a key.")
       .def_prop_ro("profile", [](const Service& service) { return service.profile(); })
       .def("counters", counters,

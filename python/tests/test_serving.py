@@ -129,7 +129,9 @@ class Serving(Case):
         response.rewind(point)
         self.assertEqual(response.words([7]), words)
         self.refused("invalid-argument", response.rewind, 99)
+        before = response.tokens
         self.refused("invalid-argument", response.commit, list(range(18)))
+        self.assertEqual(response.tokens, before)
 
     def test_keys_change_and_marking_is_switched(self) -> None:
         service = self.serve()
@@ -148,6 +150,8 @@ class Serving(Case):
         self.assertIsNone(service.key_id)
         self.write(service, 10)
         self.assertEqual(service.counters()["failed"], 10)
+        nobodys = service.respond(max_tokens=1)
+        self.assertEqual((nobodys.key_id, nobodys.epoch, nobodys.slots), (None, None, []))
         self.assertEqual(self.lines, ["no key: responses are served unmarked"])
         self.assertIn('countermark_draws_total{kind="off"} 200', service.metrics())
         self.assertEqual(service.counters()["key-changes"], 2)
@@ -177,6 +181,8 @@ class Serving(Case):
             ("logits", lambda: service.sample([response], row[None, None])),
             ("ids", lambda: service.sample([response], row, ids=[[1, 2]])),
             ("parents", lambda: service.sample([response], row, parents=[])),
+            ("parents", lambda: service.sample([response], row, parents=[2**32])),
+            ("parents", lambda: service.sample([response], row, parents=[0])),
             ("max_tokens", lambda: service.respond(max_tokens=0)),
             ("nonce", lambda: service.respond(max_tokens=1, nonce=b"")),
             ("plain_key", lambda: service.respond(max_tokens=1, plain_key=b"short")),
@@ -207,6 +213,19 @@ class Serving(Case):
         finally:
             sys.unraisablehook = hook
         self.assertEqual(len(seen), 1)
+
+    def test_a_list_that_changes_meanwhile_does_no_harm(self) -> None:
+        service, row = self.serve(), logits_after([])
+        responses = [service.respond(max_tokens=5) for _ in range(8)]
+
+        class Clearing(list):  # type: ignore[type-arg]
+            def __getitem__(self, i: int) -> list[int]:  # type: ignore[override]
+                responses.clear()
+                return list(range(VOCABULARY))
+
+        draws = service.sample(responses, np.stack([row] * 8), ids=Clearing([0] * 8))
+        self.assertEqual(responses, [])
+        self.assertGreater(len({draw.token for draw in draws}), 1)
 
     def test_threads_share_a_service(self) -> None:
         service = self.serve()

@@ -112,8 +112,8 @@ class Generate(Case):
         self.assertEqual(alone[0].tolist(), batch[0].tolist())
 
     def test_several_answers_to_a_prompt(self) -> None:
-        answers = self.generate(["The server", "When"], Watermark(self.service, accounts=["alice", "bob"]),
-                                length=200, num_return_sequences=2)
+        watermark = Watermark(self.service, accounts=["alice", "bob"], num_return_sequences=2)
+        answers = self.generate(["The server", "When"], watermark, length=200, num_return_sequences=2)
         self.assertEqual(len({tuple(row.tolist()) for row in answers}), 4)
         for row in range(4):
             self.assertLess(self.own_layer(answers[row], "alice" if row < 2 else "bob"), -6)
@@ -154,8 +154,9 @@ class Generate(Case):
                                                                         "no-identity")), 5)
 
     def test_names_must_fit_the_batch(self) -> None:
-        with self.assertRaisesRegex(ValueError, "2 names for 3 rows"):
-            self.generate(["a", "b", "c"], Watermark(self.service, accounts=["x", "y"]), length=2)
+        for prompts in (["a", "b", "c"], ["a"], ["a", "b", "c", "d"]):
+            with self.assertRaisesRegex(ValueError, "2 names, 1 sequences each"):
+                self.generate(prompts, Watermark(self.service, accounts=["x", "y"]), length=2)
 
 
 if __name__ == "__main__":

@@ -320,6 +320,14 @@ TEST_F(CApi, BadRowsGetAStatus) {
   EXPECT_EQ(status_of([](cm_row& row) { row.parent = 1; }), CM_INVALID_ARGUMENT);
   EXPECT_EQ(status_of([](cm_row& row) { row.size = 0; }), CM_NO_CANDIDATE);
   EXPECT_EQ(status_of([](cm_row& row) { row.struct_size = 12; }), CM_INVALID_ARGUMENT);
+  // Of two rows the second is no row: neither was drawn, and both say so.
+  cm_row rows[2] = {row_of(response, logits), row_of(response, logits)};
+  rows[1].struct_size = 12;
+  cm_draw draws[2] = {{9, CM_OK, 0, 0}, {9, CM_OK, 0, 0}};
+  EXPECT_EQ(cm_sample(service.get(), scratch.get(), rows, 2, draws, &error_), CM_INVALID_ARGUMENT);
+  for (const cm_draw& draw : draws) EXPECT_EQ(draw.status, CM_INTERNAL);
+  const auto other = serve();
+  EXPECT_EQ(cm_sample(other.get(), scratch.get(), rows, 1, draws, &error_), CM_INVALID_ARGUMENT);
   EXPECT_EQ(cm_sample(service.get(), scratch.get(), nullptr, 0, nullptr, nullptr), CM_OK);
   EXPECT_EQ(cm_sample(service.get(), scratch.get(), nullptr, 1, nullptr, nullptr),
             CM_INVALID_ARGUMENT);
@@ -408,7 +416,11 @@ TEST_F(CApi, KeysChangeAndMarkingIsSwitched) {
   EXPECT_EQ(kind_of_next(before), static_cast<std::uint32_t>(CM_MARKED));
   cm_service_revoke_key(service.get());
   EXPECT_EQ(kind_of_next(after), static_cast<std::uint32_t>(CM_MARKED));
-  EXPECT_EQ(kind_of_next(begun()), static_cast<std::uint32_t>(CM_FAILED));
+  const auto without = begun();
+  EXPECT_EQ(kind_of_next(without), static_cast<std::uint32_t>(CM_FAILED));
+  EXPECT_STREQ(cm_response_key_id(without.get()), "");
+  EXPECT_STREQ(cm_response_epoch(without.get()), "");
+  EXPECT_EQ(cm_response_slot(without.get(), 0), UINT32_MAX);
   cm_service_set_marking(service.get(), 0);
   EXPECT_EQ(kind_of_next(before), static_cast<std::uint32_t>(CM_OFF));
   cm_service_set_marking(service.get(), 1);

@@ -195,6 +195,12 @@ TEST_F(ServiceTest, ARowWithoutADrawIsCountedAndReportedOnce) {
   EXPECT_EQ(service->counters().errors, 3U);
   ASSERT_EQ(lines_.size(), 1U);
   EXPECT_NE(lines_[0].find("a row without a draw"), std::string::npos);
+  // Which keeps nothing else from the log.
+  service->revoke_key();
+  const Response without = service->respond(wanted()).value();
+  ASSERT_EQ(lines_.size(), 2U);
+  EXPECT_EQ(lines_[1], "no key: responses are served unmarked");
+  EXPECT_EQ(without.mark().key_id() + without.mark().epoch_id(), "");
 }
 
 TEST_F(ServiceTest, SaysWhatRuns) {

@@ -18,6 +18,7 @@ struct cm_service {
 
 struct cm_response {
   countermark::Response response;
+  const cm_service* service;
 };
 
 struct cm_workspace {
@@ -67,7 +68,7 @@ int32_t say(cm_error* error, const Error& what) {
   return say(error, static_cast<int32_t>(what.code), what.describe().c_str());
 }
 
-// Runs a function that returns a status; what it throws can only be a lack of memory.
+// Runs a function that returns a status: nothing is thrown beyond this file.
 template <typename Work>
 int32_t guarded(cm_error* error, Work work) noexcept {
   try {
@@ -134,7 +135,9 @@ LogitsRow logits_of(const cm_row& row) {
 }
 
 // What is wrong with a row, apart from what sample() finds.
-const char* wrong_with(const cm_row& row) noexcept {
+const char* wrong_with(const cm_row& row, const cm_service* service) noexcept {
+  if (row.response == nullptr) return "a row has a response";
+  if (row.response->service != service) return "a row's response is of the service that draws it";
   if (row.logits == nullptr) return "a row has logits";
   if (row.type > CM_BF16) return "a row's type is CM_F32, CM_F16 or CM_BF16";
   return nullptr;
@@ -173,7 +176,7 @@ int32_t cm_service_create(const cm_service_options* options, cm_service** out, c
         given.policy == CM_REFUSE ? FailurePolicy::kRefuse : FailurePolicy::kServeUnmarked;
     service_options.may_leak_timing = given.may_leak_timing != 0;
     if (given.log != nullptr)
-      service_options.log = [log = given.log, user = given.user](std::string_view line) {
+      service_options.log = [log = given.log, user = given.user](std::string_view line) noexcept {
         log(user, std::string(line).c_str());
       };
     auto service = Service::create(*key, *profile, std::move(service_options));
@@ -250,7 +253,7 @@ int32_t cm_response_create(cm_service* service, const cm_response_options* optio
     wanted.marked = given.unmarked == 0;
     auto response = service->service->respond(wanted);
     if (!response) return say(error, response.error());
-    *out = new cm_response{std::move(*response)};
+    *out = new cm_response{std::move(*response), service};
     return int32_t{CM_OK};
   });
 }
@@ -259,7 +262,7 @@ int32_t cm_response_copy(const cm_response* response, cm_response** out, cm_erro
   return guarded(error, [&] {
     if (response == nullptr || out == nullptr)
       return say(error, CM_INVALID_ARGUMENT, "expected a response, and a place for its copy");
-    *out = new cm_response{response->response.with_room()};
+    *out = new cm_response{response->response.with_room(), response->service};
     return int32_t{CM_OK};
   });
 }
@@ -291,7 +294,8 @@ const char* cm_response_epoch(const cm_response* response) {
 }
 
 uint32_t cm_response_slot(const cm_response* response, uint32_t layer) {
-  if (layer >= response->response.mark().layers().size()) return UINT32_MAX;
+  const countermark::NativeMark& mark = response->response.mark();
+  if (layer >= mark.layers().size() || mark.key_id().empty()) return UINT32_MAX;
   return response->response.slot(static_cast<uint8_t>(layer));
 }
 
@@ -317,6 +321,7 @@ int32_t cm_sample(cm_service* service, cm_workspace* workspace, const cm_row* ro
     if (row_count == 0) return int32_t{CM_OK};
     if (service == nullptr || workspace == nullptr || rows == nullptr || draws == nullptr)
       return say(error, CM_INVALID_ARGUMENT, "expected a service, a workspace, rows and draws");
+    std::fill_n(draws, row_count, cm_draw{0, CM_INTERNAL, 0, 0});
     workspace->rows.assign(row_count, BatchRow{});
     workspace->draws.assign(row_count, Draw{});
     int32_t first = CM_OK;
@@ -331,7 +336,7 @@ int32_t cm_sample(cm_service* service, cm_workspace* workspace, const cm_row* ro
           given.struct_size != rows->struct_size)
         return say(error, CM_INVALID_ARGUMENT, kBadStruct);
       // A row that is refused here keeps no response, so that nothing is drawn for it.
-      if (const char* why = wrong_with(given)) {
+      if (const char* why = wrong_with(given, service)) {
         refuse(i, CM_INVALID_ARGUMENT, why);
         continue;
       }
@@ -339,11 +344,10 @@ int32_t cm_sample(cm_service* service, cm_workspace* workspace, const cm_row* ro
       row.logits = logits_of(given);
       row.options = {given.temperature, given.top_k, given.top_p == 0 ? 1 : given.top_p,
                      given.min_p};
-      row.response = given.response != nullptr ? &given.response->response : nullptr;
+      row.response = &given.response->response;
       row.attempt = given.attempt;
       row.parent = given.parent == 0 ? BatchRow::kNoParent : given.parent - 1;
       row.draft = given.draft;
-      draws[i] = {0, CM_OK, 0, 0};
       if (const Status status = check_sampling_options(row.options); !status) {
         refuse(i, CM_INVALID_ARGUMENT, status.error().describe().c_str());
         row.response = nullptr;
@@ -354,7 +358,7 @@ int32_t cm_sample(cm_service* service, cm_workspace* workspace, const cm_row* ro
       const Result<Draw>& draw = workspace->draws[i];
       if (draw) {
         draws[i] = {draw->token, CM_OK, static_cast<uint32_t>(draw->kind), draw->layer};
-      } else if (draws[i].status == CM_OK) {
+      } else if (draws[i].status == CM_INTERNAL) {
         refuse(i, static_cast<int32_t>(draw.error().code), draw.error().describe().c_str());
       }
     }

@@ -12,9 +12,9 @@
  * and so does a workspace; different ones need no lock and share none. cm_sample, cm_commit and
  * cm_rewind allocate nothing, except for the message of an error.
  *
- * Every struct that is handed over begins with its size or, in arrays, comes with it, so that a
- * program goes on working with libraries that know more fields: set it with sizeof, and zero the
- * rest (CM_INIT does both). Strings are UTF-8. Handles are freed with their own function, which
+ * Every struct begins with its size, so that a program goes on working with libraries that know
+ * more fields: set it with sizeof, and zero the rest (CM_INIT does both). Only struct cm_draw never
+ * grows. Strings are UTF-8. Handles are freed with their own function, which
  * takes NULL; a service after its responses. */
 #ifndef COUNTERMARK_H_
 #define COUNTERMARK_H_
@@ -91,6 +91,7 @@ struct cm_service_options {
   void (*log)(void* user, const char* line);
   void* user;
   uint32_t may_leak_timing; /* 1: run even where AES depends on tables in memory */
+  uint32_t reserved;
 };
 
 /* CM_KEY, CM_INVALID_INPUT, CM_UNSUPPORTED: the server must not start. */
@@ -160,8 +161,9 @@ struct cm_response_options {
 CM_API int32_t cm_response_create(struct cm_service* service,
                                   const struct cm_response_options* options,
                                   struct cm_response** out, struct cm_error* error);
-/* A second one that goes on from the same point, as for a beam. The two draw the same token after
- * the same tokens. */
+/* A second one at the same point, which draws alike: to try out what the first would say. Not for
+ * alternatives: copies that go different ways share their noise. Each alternative is a response of
+ * its own. */
 CM_API int32_t cm_response_copy(const struct cm_response* response, struct cm_response** out,
                                 struct cm_error* error);
 CM_API void cm_response_free(struct cm_response* response);
@@ -178,7 +180,8 @@ CM_API uint64_t cm_mark_point(const struct cm_response* response);
 CM_API int32_t cm_rewind(struct cm_response* response, uint64_t point);
 
 /* What a record of the response needs: the key's id and epoch, which stay as long as the response,
- * and the slot of one of the profile's layers (UINT32_MAX: no such layer). */
+ * and the slot of one of the profile's layers (UINT32_MAX: no such layer). A response that began
+ * without a key has "" and UINT32_MAX. */
 CM_API const char* cm_response_key_id(const struct cm_response* response);
 CM_API const char* cm_response_epoch(const struct cm_response* response);
 CM_API uint32_t cm_response_slot(const struct cm_response* response, uint32_t layer);
@@ -222,7 +225,8 @@ struct cm_draw {
 };
 
 /* Draws draws[i] for rows[i]. Returns CM_OK when every row has its token, else the status of the
- * first that has none, which `error` describes; the others are drawn nevertheless. */
+ * first that has none, which `error` describes; the others are drawn nevertheless. Every draw has
+ * its status; CM_INTERNAL in all of them says that none was made. */
 CM_API int32_t cm_sample(struct cm_service* service, struct cm_workspace* workspace,
                          const struct cm_row* rows, uint32_t row_count, struct cm_draw* draws,
                          struct cm_error* error);

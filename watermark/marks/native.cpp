@@ -21,6 +21,19 @@ Result<NativeMark> NativeMark::create(const EpochKey& key, const Profile& profil
   return NativeMark(key, profile, *kernel);
 }
 
+Result<NativeMark> NativeMark::without_key(const Profile& profile, const Kernel* kernel) {
+  std::array<std::uint8_t, 32> bytes;
+  random_bytes(bytes.data(), bytes.size());
+  // NOLINTNEXTLINE(performance-move-const-arg): they are wiped
+  COUNTERMARK_TRY(const EpochKey nobodys,
+                  EpochKey::create(Secret<32>(std::move(bytes)), "nobody", "never"));
+  COUNTERMARK_TRY(NativeMark mark, create(nobodys, profile, kernel));
+  mark.key_id_.clear();
+  mark.model_id_.clear();
+  mark.epoch_id_.clear();
+  return mark;
+}
+
 NativeMark::NativeMark(const EpochKey& key, const Profile& profile, const Kernel& kernel)
     : profile_(profile),
       key_id_(key.key_id()),

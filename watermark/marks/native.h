@@ -80,6 +80,10 @@ class NativeMark {
   static Result<NativeMark> create(const EpochKey& key, const Profile& profile,
                                    const Kernel* kernel = nullptr);
 
+  // A mark under a random key that nobody has, for what must be drawn unmarked; its key, model and
+  // epoch ids are empty.
+  static Result<NativeMark> without_key(const Profile& profile, const Kernel* kernel = nullptr);
+
   // The route of the token that follows `response`, the tokens of this response so far (only the
   // last 16 matter). Nothing when they are fewer than the width that decides.
   std::optional<Route> route(TokenSpan response) const noexcept;

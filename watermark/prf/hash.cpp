@@ -5,6 +5,9 @@
 #include <cryptopp/misc.h>
 #include <cryptopp/osrng.h>
 #include <cryptopp/sha.h>
+#include <unistd.h>
+
+#include <algorithm>
 
 namespace countermark {
 
@@ -57,7 +60,14 @@ void wipe(void* memory, std::size_t size) noexcept {
 void wipe(std::string& text) noexcept { wipe(text.data(), text.size()); }
 
 void random_bytes(void* out, std::size_t size) {
-  CryptoPP::OS_GenerateRandomBlock(false, static_cast<CryptoPP::byte*>(out), size);
+  auto* at = static_cast<CryptoPP::byte*>(out);
+  while (size > 0) {
+    const std::size_t part = std::min<std::size_t>(size, 256);  // getentropy's most
+    // Without a file: a server that has run out of descriptors still begins responses.
+    if (getentropy(at, part) != 0) return CryptoPP::OS_GenerateRandomBlock(false, at, size);
+    at += part;
+    size -= part;
+  }
 }
 
 }  // namespace countermark
