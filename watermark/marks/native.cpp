@@ -24,9 +24,8 @@ Result<NativeMark> NativeMark::create(const EpochKey& key, const Profile& profil
 Result<NativeMark> NativeMark::without_key(const Profile& profile, const Kernel* kernel) {
   std::array<std::uint8_t, 32> bytes;
   random_bytes(bytes.data(), bytes.size());
-  // NOLINTNEXTLINE(performance-move-const-arg): they are wiped
-  COUNTERMARK_TRY(const EpochKey nobodys,
-                  EpochKey::create(Secret<32>(std::move(bytes)), "nobody", "never"));
+  const Secret<32> secret(std::move(bytes));  // NOLINT(performance-move-const-arg): they are wiped
+  COUNTERMARK_TRY(const EpochKey nobodys, EpochKey::create(secret, "nobody", "never"));
   COUNTERMARK_TRY(NativeMark mark, create(nobodys, profile, kernel));
   mark.key_id_.clear();
   mark.model_id_.clear();
