@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "watermark/c_api/countermark.h"
+#include "watermark/engines/llama_cpp.h"
 #include "watermark/service.h"
 #include "watermark/version.h"
 
@@ -104,6 +105,30 @@ Result<EpochKey> epoch_key(const char* text, std::size_t size) {
   if (auto* epoch = std::get_if<EpochKey>(&key)) return std::move(*epoch);
   return fail(ErrorCode::kKey,
               "expected an epoch key; a master key stays offline (countermark key new --epoch)");
+}
+
+Result<ResponseOptions> response_options(const cm_response_options* options) {
+  cm_response_options given;
+  if (!take(options, given)) return fail(ErrorCode::kInvalidArgument, kBadStruct);
+  // A history has 32-bit positions.
+  constexpr uint64_t kMost = 1u << 30;
+  if (given.max_tokens == 0 || given.max_tokens > kMost || given.max_contexts > kMost)
+    return fail(ErrorCode::kInvalidArgument, "max_tokens: expected 1 to 2^30");
+  ResponseOptions out;
+  out.identity = {std::string(text_or_empty(given.cohort)),
+                  std::string(text_or_empty(given.account))};
+  if (given.nonce != nullptr)
+    out.nonce = {reinterpret_cast<const char*>(given.nonce), given.nonce_size};
+  if (given.plain_key != nullptr) {
+    std::array<uint8_t, 16> bytes;
+    std::memcpy(bytes.data(), given.plain_key, bytes.size());
+    // NOLINTNEXTLINE(performance-move-const-arg): they are wiped
+    out.plain_key = Secret<16>(std::move(bytes));
+  }
+  out.max_tokens = given.max_tokens;
+  if (given.max_contexts != 0) out.max_contexts = given.max_contexts;
+  out.marked = given.unmarked == 0;
+  return out;
 }
 
 std::size_t give(const std::string& text, char* out, std::size_t size) noexcept {
@@ -230,28 +255,10 @@ int32_t cm_response_create(cm_service* service, const cm_response_options* optio
   return guarded(error, [&] {
     if (out == nullptr) return say(error, CM_INVALID_ARGUMENT, "no place for the response");
     *out = nullptr;
-    cm_response_options given;
     if (service == nullptr) return say(error, CM_INVALID_ARGUMENT, "no service");
-    if (!take(options, given)) return say(error, CM_INVALID_ARGUMENT, kBadStruct);
-    // A history has 32-bit positions.
-    constexpr uint64_t kMost = 1u << 30;
-    if (given.max_tokens == 0 || given.max_tokens > kMost || given.max_contexts > kMost)
-      return say(error, CM_INVALID_ARGUMENT, "max_tokens: expected 1 to 2^30");
-    ResponseOptions wanted;
-    wanted.identity = {std::string(text_or_empty(given.cohort)),
-                       std::string(text_or_empty(given.account))};
-    if (given.nonce != nullptr)
-      wanted.nonce = {reinterpret_cast<const char*>(given.nonce), given.nonce_size};
-    if (given.plain_key != nullptr) {
-      std::array<uint8_t, 16> bytes;
-      std::memcpy(bytes.data(), given.plain_key, bytes.size());
-      // NOLINTNEXTLINE(performance-move-const-arg): they are wiped
-      wanted.plain_key = Secret<16>(std::move(bytes));
-    }
-    wanted.max_tokens = given.max_tokens;
-    if (given.max_contexts != 0) wanted.max_contexts = given.max_contexts;
-    wanted.marked = given.unmarked == 0;
-    auto response = service->service->respond(wanted);
+    const auto wanted = response_options(options);
+    if (!wanted) return say(error, wanted.error());
+    auto response = service->service->respond(*wanted);
     if (!response) return say(error, response.error());
     *out = new cm_response{std::move(*response), service};
     return int32_t{CM_OK};
@@ -378,6 +385,25 @@ int32_t cm_words(const cm_response* response, const uint32_t* path, uint32_t dep
                                     TokenSpan(tokens, count), {words, count}, workspace);
     if (how != nullptr) *how = {0, CM_OK, static_cast<uint32_t>(draw.kind), draw.layer};
     return CM_OK;
+  });
+}
+
+int32_t cm_llama_sampler_create(cm_service* service, const cm_response_options* options,
+                                llama_sampler* (*init)(llama_sampler_i*, void*),
+                                llama_sampler** out, cm_error* error) {
+  return guarded(error, [&] {
+    if (out == nullptr) return say(error, CM_INVALID_ARGUMENT, "no place for the sampler");
+    *out = nullptr;
+    if (service == nullptr || init == nullptr)
+      return say(error, CM_INVALID_ARGUMENT, "expected a service and llama_sampler_init");
+    const auto wanted = response_options(options);
+    if (!wanted) return say(error, wanted.error());
+    // The caller frees the service after its samplers.
+    const std::shared_ptr<Service> borrowed(std::shared_ptr<void>(), service->service.get());
+    auto sampler = make_llama_sampler(borrowed, *wanted, init);
+    if (!sampler) return say(error, sampler.error());
+    *out = *sampler;
+    return int32_t{CM_OK};
   });
 }
 

@@ -238,6 +238,26 @@ CM_API int32_t cm_words(const struct cm_response* response, const uint32_t* path
                         uint32_t attempt, const uint32_t* tokens, uint64_t count, uint32_t* words,
                         struct cm_draw* how);
 
+/* ---- llama.cpp. */
+
+struct llama_sampler;
+struct llama_sampler_i;
+
+/* A sampler for the end of a llama.cpp chain, in the place of `dist`: it writes one response, and
+ * draws among the candidates that the samplers before it have left, as they stand. `init` is
+ * llama.cpp's own llama_sampler_init; llama_sampler_free, or the chain, frees it, before the
+ * service. Works with every llama.cpp whose sampler interface begins with name, accept, apply,
+ * reset, clone, free.
+ *
+ * What is accepted before the first draw is the prompt and no part of the response. Resetting it
+ * begins another response with a new nonce; a clone draws alike. Once max_tokens are committed the
+ * rest is unmarked. Grammars may apply it again for the same token. */
+CM_API int32_t cm_llama_sampler_create(struct cm_service* service,
+                                       const struct cm_response_options* options,
+                                       struct llama_sampler* (*init)(struct llama_sampler_i*,
+                                                                     void*),
+                                       struct llama_sampler** out, struct cm_error* error);
+
 #ifdef __cplusplus
 }
 #endif
