@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "python/src/bindings.h"
+#include "watermark/engines/llama_cpp.h"
 #include "watermark/service.h"
 
 namespace countermark::python {
@@ -45,7 +46,13 @@ std::shared_ptr<Service> serve(const Key& key, const std::optional<Profile>& pro
   if (!log.is_none()) {
     if (PyCallable_Check(log.ptr()) == 0) throw nb::type_error("log: expected a function or None");
     // Called on threads that have let go of the GIL. What it raises concerns nobody's draw.
-    options.log = [log = std::make_shared<nb::object>(std::move(log))](std::string_view line) {
+    // The last owner may be an engine's sampler, on a thread of its own.
+    const auto release = [](nb::object* object) {
+      const nb::gil_scoped_acquire locked;
+      delete object;
+    };
+    options.log = [log = std::shared_ptr<nb::object>(new nb::object(std::move(log)), release)](
+                      std::string_view line) {
       const nb::gil_scoped_acquire locked;
       try {
         (*log)(nb::str(line.data(), line.size()));
@@ -63,10 +70,12 @@ std::string name_of(const std::optional<std::string>& name, const char* field) {
   return name.value_or("");
 }
 
-Served respond(const std::shared_ptr<Service>& service, const std::optional<std::string>& account,
-               const std::optional<std::string>& cohort, std::uint64_t max_tokens,
-               const std::optional<nb::bytes>& nonce, const std::optional<nb::bytes>& plain_key,
-               std::optional<std::uint64_t> max_contexts, bool marked) {
+// Of one response. Points into the nonce that it was made from.
+ResponseOptions response_options(const std::optional<std::string>& account,
+                                 const std::optional<std::string>& cohort, std::uint64_t max_tokens,
+                                 const std::optional<nb::bytes>& nonce,
+                                 const std::optional<nb::bytes>& plain_key,
+                                 std::optional<std::uint64_t> max_contexts, bool marked) {
   constexpr std::uint64_t kMost = 1U << 30;
   if (max_tokens == 0 || max_tokens > kMost) refuse("max_tokens", "expected 1 to 2^30");
   if (max_contexts && *max_contexts > kMost) refuse("max_contexts", "expected 0 to 2^30");
@@ -75,11 +84,9 @@ Served respond(const std::shared_ptr<Service>& service, const std::optional<std:
   options.max_tokens = max_tokens;
   options.max_contexts = max_contexts;
   options.marked = marked;
-  std::string nonce_bytes;
   if (nonce) {
     if (nonce->size() == 0) refuse("nonce", "expected bytes that are new for every response");
-    nonce_bytes.assign(nonce->c_str(), nonce->size());
-    options.nonce = nonce_bytes;
+    options.nonce = {nonce->c_str(), nonce->size()};
   }
   if (plain_key) {
     if (plain_key->size() != 16) refuse("plain_key", "expected 16 bytes");
@@ -87,8 +94,32 @@ Served respond(const std::shared_ptr<Service>& service, const std::optional<std:
     std::memcpy(bytes.data(), plain_key->c_str(), bytes.size());
     options.plain_key = Secret<16>(std::move(bytes));
   }
+  return options;
+}
+
+Served respond(const std::shared_ptr<Service>& service, const std::optional<std::string>& account,
+               const std::optional<std::string>& cohort, std::uint64_t max_tokens,
+               const std::optional<nb::bytes>& nonce, const std::optional<nb::bytes>& plain_key,
+               std::optional<std::uint64_t> max_contexts, bool marked) {
+  const ResponseOptions options =
+      response_options(account, cohort, max_tokens, nonce, plain_key, max_contexts, marked);
   const nb::gil_scoped_release unlocked;
   return {service, value(service->respond(options))};
+}
+
+std::uintptr_t llama_sampler_of(const std::shared_ptr<Service>& service, std::uintptr_t init,
+                                const std::optional<std::string>& account,
+                                const std::optional<std::string>& cohort, std::uint64_t max_tokens,
+                                const std::optional<nb::bytes>& nonce,
+                                const std::optional<nb::bytes>& plain_key,
+                                std::optional<std::uint64_t> max_contexts, bool marked) {
+  if (init == 0) refuse("init", "expected the address of llama_sampler_init");
+  const ResponseOptions options =
+      response_options(account, cohort, max_tokens, nonce, plain_key, max_contexts, marked);
+  const nb::gil_scoped_release unlocked;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): ctypes knows addresses as numbers
+  const auto function = reinterpret_cast<countermark_llama_init>(init);
+  return reinterpret_cast<std::uintptr_t>(value(make_llama_sampler(service, options, function)));
 }
 
 using Logits = nb::ndarray<nb::ro, nb::device::cpu>;
@@ -374,6 +405,13 @@ every response, alternative and retry (None: random); plain_key, 16 bytes of the
 keys the unmarked draws (None: random). marked=False is the operator's decision to leave this one
 unmarked. Allocates about 40 bytes a token. Raises Error "key" without a key under the policy
 "refuse".)")
+      .def("llama_sampler", llama_sampler_of, "init"_a, nb::kw_only(), "account"_a = nb::none(),
+           "cohort"_a = nb::none(), "max_tokens"_a, "nonce"_a = nb::none(),
+           "plain_key"_a = nb::none(), "max_contexts"_a = nb::none(), "marked"_a = true,
+           R"(The address of a llama.cpp sampler for the end of a chain, in the place of `dist`.
+
+init is the address of llama.cpp's llama_sampler_init; the rest as for respond. llama.cpp owns the
+sampler, which keeps the service. countermark.llama_cpp puts it in its place.)")
       .def("sample", sample_rows, "responses"_a, "logits"_a, nb::kw_only(), "temperature"_a = 1.0,
            "top_k"_a = 0, "top_p"_a = 1.0, "min_p"_a = 0.0, "attempts"_a = 0, "ids"_a = nb::none(),
            "parents"_a = nb::none(), "drafts"_a = 0,

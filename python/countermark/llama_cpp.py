@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mark in llama.cpp, through llama-cpp-python and its HTTP server: docs/engines/llama-cpp.md.
+
+    model = countermark.llama_cpp.Llama(model_path="model.gguf", service=service)
+    with countermark.llama_cpp.written_for(account="alice"):
+        model.create_completion("The server", temperature=0.8)
+
+    python -m countermark.llama_cpp --model model.gguf          # llama_cpp.server, marked
+
+The sampler stands last in the chain, in the place of `dist`, after temperature and every
+truncation, and draws from what they leave. Greedy decoding (temperature 0) and Mirostat, which
+draws itself, stay as they are, unmarked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import ctypes
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from typing import Any
+
+import llama_cpp
+from llama_cpp import llama_cpp as libllama
+
+from countermark._countermark import Service
+
+# (account, cohort, whether marked) of what this thread or task begins to write.
+_written_for: contextvars.ContextVar[tuple[str | None, str | None, bool]] = contextvars.ContextVar(
+    "countermark_written_for", default=(None, None, True))
+
+
+@contextlib.contextmanager
+def written_for(account: str | None = None, cohort: str | None = None,
+                marked: bool = True) -> Iterator[None]:
+    """For whom the answers that begin inside are written: pseudonyms, or None.
+
+    marked=False leaves them unmarked, by the operator's decision.
+    """
+    token = _written_for.set((account or None, cohort or None, marked))
+    try:
+        yield
+    finally:
+        _written_for.reset(token)
+
+
+class Llama(llama_cpp.Llama):
+    """llama_cpp.Llama, whose chains end with the mark; service may also be set on the class."""
+
+    service: Service | None = None
+
+    def __init__(self, *arguments: Any, service: Service | None = None, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        if service is not None:
+            self.service = service
+
+    def _init_sampler(self, *arguments: Any, **keywords: Any) -> Any:
+        sampler = super()._init_sampler(*arguments, **keywords)
+        if self.service is None:
+            raise ValueError("service: expected a countermark.Service")
+        chain = sampler.sampler
+        last = libllama.llama_sampler_chain_n(chain) - 1
+        if libllama.llama_sampler_name(libllama.llama_sampler_chain_get(chain, last)) != b"dist":
+            return sampler
+        account, cohort, marked = _written_for.get()
+        init = ctypes.cast(libllama.llama_sampler_init, ctypes.c_void_p).value
+        marking = self.service.llama_sampler(init, account=account, cohort=cohort, marked=marked,
+                                             max_tokens=self.n_ctx())
+        libllama.llama_sampler_free(libllama.llama_sampler_chain_remove(chain, last))
+        libllama.llama_sampler_chain_add(chain, ctypes.cast(marking, libllama.llama_sampler_p_ctypes))
+        return sampler
+
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Accounts:
+    """ASGI middleware: each request's answers are written for the account that it names.
+
+    `source` is "header:NAME", set by the operator's gateway, or "user", the field of OpenAI's
+    requests, which is the client's word. Without it an answer has no account.
+    """
+
+    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], source: str) -> None:
+        self._app = app
+        kind, _, name = source.partition(":")
+        if source != "user" and (kind != "header" or not name):
+            raise ValueError(f"expected \"user\" or \"header:NAME\", not {source!r}")
+        self._header = name.lower().encode("latin-1")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        if self._header:
+            account = self._named(scope)
+        else:
+            receive, account = await self._read(receive)
+        with written_for(account=account):
+            await self._app(scope, receive, send)
+
+    def _named(self, scope: Scope) -> str:
+        """Nobody's, where the header is not there exactly once: a client may have added another."""
+        values = [value for name, value in scope["headers"] if name == self._header]
+        try:
+            return str(values[0], "utf-8") if len(values) == 1 else ""
+        except UnicodeDecodeError:
+            return ""
+
+    @staticmethod
+    async def _read(receive: Receive) -> tuple[Receive, str]:
+        """The request's `user`, and its body again for the server, which judges it."""
+        messages = [await receive()]
+        while messages[-1].get("more_body"):
+            messages.append(await receive())
+        try:
+            user = json.loads(b"".join(message.get("body", b"") for message in messages)).get("user")
+        except (ValueError, AttributeError):
+            user = None
+
+        async def again() -> Message:
+            return messages.pop(0) if messages else await receive()
+
+        return again, user if isinstance(user, str) else ""
+
+
+def create_app(service: Service, *arguments: Any, accounts: str = "header:x-countermark-account",
+               **keywords: Any) -> Any:
+    """llama_cpp.server's application with the mark in it; further arguments are its create_app's.
+
+    The server makes its models from llama_cpp.Llama, so this replaces that name in the process.
+    """
+    from llama_cpp.server import app
+
+    Llama.service = service
+    llama_cpp.Llama = Llama  # type: ignore[misc]
+    application = app.create_app(*arguments, **keywords)
+    application.add_middleware(Accounts, source=accounts)
+    return application
+
+
+def main() -> None:
+    """llama_cpp.server's command line, with what COUNTERMARK_… says."""
+    from llama_cpp.server import __main__ as server
+
+    from countermark.deployment import Deployment
+
+    deployment = Deployment.from_environment()
+    accounts = os.environ.get("COUNTERMARK_ACCOUNTS", "header:x-countermark-account")
+    server.create_app = lambda **keywords: create_app(deployment.service, accounts=accounts,
+                                                      **keywords)
+    sys.exit(server.main())
+
+
+if __name__ == "__main__":
+    main()
