@@ -76,6 +76,19 @@ std::size_t kept_of(std::span<const double> weights, double wanted, double min_p
   return kept;
 }
 
+// All of the entries that have a weight.
+void keep_possible(std::span<const std::uint64_t> keys, Distribution& out) {
+  out.ids.resize(keys.size());
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (!(out.weights[i] > 0)) continue;
+    out.weights[kept] = out.weights[i];
+    out.ids[kept++] = id_of(keys[i]);
+  }
+  out.ids.resize(kept);
+  out.weights.resize(kept);
+}
+
 }  // namespace
 
 Status check_sampling_options(const SamplingOptions& options) {
@@ -118,9 +131,19 @@ Status truncate(const LogitsRow& row, const SamplingOptions& options, const Kern
     const std::span<std::uint64_t> keys = collect(row, look, kernel, workspace);
     if (keys.empty())
       return fail(ErrorCode::kNoCandidate, "no logit of the row is a number above minus infinity");
-    std::sort(keys.begin(), keys.end(), std::greater<>());
+    // What cuts by rank needs the ranks; without a cut the likeliest token first is enough.
+    const bool is_cut = is_greedy || top_k != 0 || options.top_p < 1 || options.min_p > 0;
+    if (is_cut) {
+      std::sort(keys.begin(), keys.end(), std::greater<>());
+    } else {
+      std::swap(keys[0], *std::max_element(keys.begin(), keys.end()));
+    }
     const float largest = logit_of(keys[0]);
     weigh(keys, options, largest, kernel, workspace, out.weights);
+    if (!is_cut) {
+      keep_possible(keys, out);
+      return {};
+    }
     if (!wanted && options.top_p == 1) wanted = std::numeric_limits<double>::infinity();
     if (!wanted)
       wanted =

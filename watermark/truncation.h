@@ -52,7 +52,7 @@ struct LogitsRow {
 };
 
 // Tokens that can be drawn, with weights proportional to their probabilities: all above 0, the
-// likeliest token's is 1.
+// likeliest token's is 1 and stands first; in order of rank, if anything was cut.
 struct Distribution {
   std::vector<TokenId> ids{};
   std::vector<double> weights{};
