@@ -29,7 +29,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Context
+from decimal import ROUND_CEILING, Context, Decimal
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NoReturn
@@ -97,8 +97,10 @@ def log_e_value(p: float) -> float:
     return math.log(-math.expm1(-nats) - p * nats) + nats - 2 * math.log(nats)
 
 
-def rounded_up(p: float) -> str:
-    return str(Context(prec=3, rounding=ROUND_CEILING).create_decimal(p)).lower()
+def decimal(p: float) -> str:
+    """As the command line prints p-values: three digits, rounded up."""
+    rounded = Context(prec=3, rounding=ROUND_CEILING).create_decimal(p)
+    return "1" if rounded >= 1 else f"{rounded:.2e}"
 
 
 def verdict(layer: Layer, tokens: int, alpha: float) -> tuple[str, list[str]]:
@@ -165,7 +167,7 @@ class Endpoint:
         return text.encode(errors="replace").decode()
 
     def _post(self, data: bytes) -> bytes:
-        """The whole reply within the timeout, however slowly it drips."""
+        """The whole reply within twice the timeout, however slowly it drips."""
         end = time.monotonic() + self._timeout
         request = urllib.request.Request(self.url, data=data, headers=self._headers, method="POST")
         reply = b""
@@ -184,7 +186,7 @@ class Endpoint:
 
 def printable(text: str) -> str:
     """One line without what steers a terminal."""
-    return re.sub(r"[^\x20-\x7e\xa0-\uffff]+", " ", text).strip()
+    return re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", text).strip()
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -328,7 +330,7 @@ def probe(flags: argparse.Namespace) -> dict[str, Any]:
         "mostAnswers": flags.answers,
         "answers": answers,
         "tokens": tokens,
-        "alpha": rounded_up(flags.alpha),
+        "alpha": f"{Decimal(repr(flags.alpha)).normalize():e}",
         "own": finding(account, decided),
         "shared": finding(shared, verdict(shared, tokens, flags.alpha)[0]) if of_all is not None else None,
         "expectedTokens": EXPECTED_TOKENS,
@@ -339,7 +341,7 @@ def probe(flags: argparse.Namespace) -> dict[str, Any]:
 
 
 def finding(layer: Layer, decided: str) -> dict[str, Any]:
-    return {"scored": layer.scored, "pValue": rounded_up(layer.p), "log10P": round(math.log10(layer.p), 4) + 0.0,
+    return {"scored": layer.scored, "pValue": decimal(layer.p), "log10P": round(math.log10(layer.p), 4) + 0.0,
             "verdict": decided}
 
 
@@ -356,9 +358,9 @@ def people(result: dict[str, Any]) -> str:
     ]
     if shared is not None:
         rows.append(("shared", f"p {shared['pValue']}: {shared['verdict']} (another question: is it this key's at all?)"))
-    needed = "not to be told from these answers" if result["neededTokens"] is None else f"about {result['neededTokens']}"
-    rows.append(("needed", f"{needed} tokens at this rate; the embedded model's text takes {result['expectedTokens']} "
-                           "at temperature 1, a large model's several times that"))
+    needed = "" if result["neededTokens"] is None else f"about {result['neededTokens']} tokens at the rate seen here; "
+    rows.append(("needed", f"{needed}the embedded model's text takes {result['expectedTokens']} at temperature 1, "
+                           "a large model's several times that"))
     means = {
         "detected": f"What was served carries the mark of {name}.",
         "inconclusive": "These answers are too little to tell: more of them, longer ones, a higher temperature.",
