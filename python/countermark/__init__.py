@@ -16,12 +16,17 @@ from countermark._countermark import (
     Service,
     Tokenizer,
     TokenizerReference,
+    TranscriptWriter,
     __version__,
+    prompt_sha256,
 )
+from countermark.deployment import Deployment
 from countermark.detector import Detection, Detector, LineUp, NullModel, Stream, TokenIds, Verdict
 from countermark.error import Error
+from countermark.transcript import Transcript, Transcripts, read_transcripts
 
 __all__ = [
+    "Deployment",
     "Detection",
     "Detector",
     "Draw",
@@ -37,6 +42,11 @@ __all__ = [
     "TokenIds",
     "Tokenizer",
     "TokenizerReference",
+    "Transcript",
+    "TranscriptWriter",
+    "Transcripts",
     "Verdict",
     "__version__",
+    "prompt_sha256",
+    "read_transcripts",
 ]

@@ -66,5 +66,6 @@ void bind_profile(nanobind::module_& m);
 void bind_tokenizer(nanobind::module_& m);
 void bind_detector(nanobind::module_& m);
 void bind_serving(nanobind::module_& m);
+void bind_transcript(nanobind::module_& m);
 
 }  // namespace countermark::python

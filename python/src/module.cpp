@@ -15,4 +15,5 @@ NB_MODULE(_countermark, m) {
   bind_tokenizer(m);
   bind_detector(m);
   bind_serving(m);
+  bind_transcript(m);
 }

@@ -7,7 +7,10 @@
 #include <array>
 #include <atomic>
 #include <barrier>
+#include <cstdlib>
+#include <filesystem>
 #include <functional>
+#include <numeric>
 #include <thread>
 #include <vector>
 
@@ -17,6 +20,7 @@
 #include "verifier/detect/report.h"
 #include "verifier/detect/run.h"
 #include "verifier/text/tokenizer.h"
+#include "verifier/text/transcript_writer.h"
 #include "watermark/service.h"
 
 namespace countermark::tests {
@@ -159,6 +163,47 @@ TEST(Threads, ShareALanguageModel) {
     }
     return last;
   });
+}
+
+// Records of one thread keep their order, those of several do not mix within a line, and closing
+// meanwhile loses none that is not counted.
+TEST(Threads, ShareATranscriptWriter) {
+  constexpr std::size_t kRecords = 300;
+  std::string folder = (std::filesystem::temp_directory_path() / "countermark-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  const std::string path = folder + "/transcripts.jsonl";
+  auto writer = text::TranscriptWriter::open(path).value();
+  std::array<std::size_t, kThreads> queued{};
+  at_once([&](unsigned t) {
+    for (std::size_t i = 0; i < kRecords; ++i) {
+      text::Transcript record;
+      record.id = std::to_string(t) + "." + std::to_string(i);
+      record.profile = std::string(64, '0');
+      record.prompt_ids.emplace();
+      record.ids.assign(i, t);
+      queued[t] += *writer.write(std::move(record)) ? 1U : 0U;
+      EXPECT_LE(writer.counters().written, kThreads * kRecords);
+      if (i == kRecords - 10) writer.close();
+    }
+  });
+  const text::TranscriptCounters counted = writer.counters();
+  EXPECT_EQ(counted.written, std::accumulate(queued.begin(), queued.end(), std::size_t{0}));
+  EXPECT_EQ(counted.written + counted.dropped, kThreads * kRecords);
+  EXPECT_EQ(counted.failed, 0U);
+  std::array<std::size_t, kThreads> read{};
+  auto reader = text::TranscriptReader::open(path).value();
+  for (;;) {
+    const auto next = reader.next();
+    ASSERT_TRUE(next) << next.error().describe();
+    if (!*next) break;
+    const unsigned t = static_cast<unsigned>((*next)->id.front() - '0');
+    ASSERT_LT(t, kThreads);
+    EXPECT_EQ((*next)->id, std::to_string(t) + "." + std::to_string(read[t]));
+    EXPECT_EQ((*next)->ids, std::vector<TokenId>(read[t], t));
+    ++read[t];
+  }
+  EXPECT_EQ(read, queued);
+  std::filesystem::remove_all(folder);
 }
 
 // Documents of ids: marked answers, short ones, and a bad record after every tenth.

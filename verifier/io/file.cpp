@@ -60,13 +60,19 @@ class Temporary {
   std::string path_;
 };
 
-bool write_all(int descriptor, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
-    if (written < 0 && errno != EINTR) return false;
-    if (written > 0) bytes.remove_prefix(static_cast<std::size_t>(written));
+// Returns how many bytes were written: fewer than there are when the system refused the others.
+std::size_t write_what_goes(int descriptor, std::string_view bytes) {
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t written = ::write(descriptor, bytes.data() + done, bytes.size() - done);
+    if (written < 0 && errno != EINTR) break;
+    if (written > 0) done += static_cast<std::size_t>(written);
   }
-  return true;
+  return done;
+}
+
+bool write_all(int descriptor, std::string_view bytes) {
+  return write_what_goes(descriptor, bytes) == bytes.size();
 }
 
 int sync_retrying(int descriptor) {
@@ -187,6 +193,66 @@ Status write_file(const std::string& path, std::string_view bytes, Replace repla
   const Descriptor parent(open_retrying(folder.c_str(), O_RDONLY | O_DIRECTORY));
   if (parent.get() >= 0) sync_retrying(parent.get());
   return {};
+}
+
+Result<LineFile> LineFile::open(const std::string& path) {
+  // A pipe without a reader is refused instead of waited for; writing waits again.
+  LineFile file(
+      open_retrying(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY, 0600),
+      path);
+  struct stat status {};
+  if (file.descriptor_ < 0 || ::fstat(file.descriptor_, &status) != 0)
+    return fail(os_error("cannot open", path, errno));
+  const bool is_file = S_ISREG(status.st_mode);
+  if (!is_file && !S_ISFIFO(status.st_mode))
+    return fail(Error{ErrorCode::kIo, "expected a regular file or a pipe", path});
+  const int flags = ::fcntl(file.descriptor_, F_GETFL);
+  if (flags < 0 || ::fcntl(file.descriptor_, F_SETFL, flags & ~O_NONBLOCK) != 0)
+    return fail(os_error("cannot open", path, errno));
+  if (is_file && status.st_size > 0) {
+    const Descriptor same(open_retrying(path.c_str(), O_RDONLY));
+    char last = '\0';
+    if (same.get() < 0 || ::pread(same.get(), &last, 1, status.st_size - 1) != 1)
+      return fail(os_error("cannot read the end", path, errno));
+    file.is_torn_ = last != '\n';
+  }
+  return file;
+}
+
+LineFile::LineFile(LineFile&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)),
+      path_(std::move(other.path_)),
+      is_torn_(other.is_torn_) {}
+
+LineFile& LineFile::operator=(LineFile&& other) noexcept {
+  std::swap(descriptor_, other.descriptor_);
+  std::swap(path_, other.path_);
+  std::swap(is_torn_, other.is_torn_);
+  return *this;
+}
+
+LineFile::~LineFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+bool LineFile::is_put_aside() const {
+  struct stat ours {
+  }, named{};
+  return ::fstat(descriptor_, &ours) != 0 || ::stat(path_.c_str(), &named) != 0 ||
+         ours.st_dev != named.st_dev || ours.st_ino != named.st_ino;
+}
+
+std::size_t LineFile::append(std::string_view lines) {
+  if (lines.empty()) return 0;
+  if (is_put_aside()) {
+    auto next = open(path_);
+    if (!next) return 0;
+    *this = std::move(*next);
+  }
+  if (is_torn_ && write_what_goes(descriptor_, "\n") == 0) return 0;
+  const std::size_t written = write_what_goes(descriptor_, lines);
+  is_torn_ = written > 0 && lines[written - 1] != '\n';
+  return written;
 }
 
 }  // namespace countermark::io

@@ -51,4 +51,33 @@ enum class Replace { kNever, kAlways };
 Status write_file(const std::string& path, std::string_view bytes, Replace replace,
                   unsigned mode = 0644);
 
+// A file of lines that grows, and that others may add lines to, read and put aside meanwhile. Not
+// for several threads at once.
+class LineFile {
+ public:
+  // Opens a regular file, made with mode 0600 if it is not there, or a pipe with somebody at its
+  // other end, and does not wait for one. A last line without its line feed, as a crash leaves
+  // it, gets one, so that what follows is whole.
+  static Result<LineFile> open(const std::string& path);
+
+  LineFile(LineFile&& other) noexcept;
+  LineFile& operator=(LineFile&& other) noexcept;
+  ~LineFile();
+
+  // Appends whole lines, in one write where the system allows it, to the file that has the path
+  // now: one that was put aside is followed by a new one. Returns how many bytes are in the file;
+  // fewer than given when the system refused the others. Waits for as long as the disk does.
+  // Nothing is synced.
+  std::size_t append(std::string_view lines);
+
+ private:
+  LineFile(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}
+
+  bool is_put_aside() const;
+
+  int descriptor_ = -1;
+  std::string path_;
+  bool is_torn_ = false;  // the file does not end with a line feed
+};
+
 }  // namespace countermark::io

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "verifier/io/file.h"
+#include "verifier/text/lines.h"
 #include "verifier/text/record.h"
 #include "watermark/json.h"
 #include "watermark/utf8.h"
@@ -17,7 +18,6 @@ namespace {
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 // Far beyond any real record, and small enough to hold a few times over.
 constexpr std::size_t kLongestLine = std::size_t{256} << 20;
-constexpr std::size_t kPiece = std::size_t{1} << 18;
 
 // What the readers of records share: counting, naming, locating.
 class RecordReader : public DocumentReader {
@@ -75,62 +75,26 @@ class TextReader final : public DocumentReader {
 class JsonlReader final : public RecordReader {
  public:
   JsonlReader(std::string name, io::Input input, ReaderOptions options)
-      : RecordReader(std::move(name), std::move(options)), source_(std::move(input)) {}
+      : RecordReader(std::move(name), std::move(options)), lines_(std::move(input), kLongestLine) {}
 
   Result<std::optional<Document>> next() override {
     for (;;) {
-      const std::uint64_t start = offset_;
-      auto more = read_line();
-      if (!more) return fail(std::move(more).error().in_file(input_));
-      if (!*more) return std::optional<Document>{};
+      COUNTERMARK_TRY(const std::optional<Line> line, lines_.next());
+      if (!line) return std::optional<Document>{};
       const std::size_t skipped =
-          start == 0 && line_.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
-      const std::string_view line = std::string_view(line_).substr(skipped);
-      if (too_long_) {
+          line->offset == 0 && line->bytes.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
+      if (line->too_long) {
         ++record_;
-        return fail(
-            locate(Error{ErrorCode::kInvalidInput,
-                         "expected at most " + std::to_string(kLongestLine) + " bytes in a line"},
-                   start));
+        return fail(locate(too_long_error(kLongestLine), line->offset));
       }
-      if (skip_json_space(line, 0) < line.size()) return read_record(line, start + skipped);
+      const std::string_view record = line->bytes.substr(skipped);
+      if (skip_json_space(record, 0) < record.size())
+        return read_record(record, line->offset + skipped);
     }
   }
 
  private:
-  // Puts the next line, without its line feed, into `line_`; false at the end.
-  Result<bool> read_line() {
-    line_.clear();
-    too_long_ = false;
-    bool any = false;
-    for (;;) {
-      if (rest_.empty()) {
-        if (ended_) return any;
-        piece_.resize(kPiece);
-        auto count = source_.read(piece_);
-        ended_ = !count || *count == 0;
-        if (!count) return fail(std::move(count).error());
-        rest_ = std::string_view(piece_).substr(0, *count);
-        if (ended_) return any;
-      }
-      any = true;
-      const std::size_t length = std::min(rest_.find('\n'), rest_.size());
-      too_long_ = too_long_ || length > kLongestLine - line_.size();
-      if (!too_long_) line_.append(rest_.substr(0, length));
-      const bool complete = length < rest_.size();
-      rest_.remove_prefix(length + (complete ? 1 : 0));
-      offset_ += length + (complete ? 1 : 0);
-      if (complete) return true;
-    }
-  }
-
-  io::Input source_;
-  std::uint64_t offset_ = 0;  // of the next byte after the current line
-  std::string piece_{};       // what was read last
-  std::string_view rest_{};   // the part of it that is not yet used
-  bool ended_ = false;
-  std::string line_{};
-  bool too_long_ = false;
+  LineReader lines_;
 };
 
 // Where one record stands in the file.

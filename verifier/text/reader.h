@@ -43,7 +43,8 @@ struct ReaderOptions {
   // one segment; an array holds the turns of a conversation, {"role", "content"} (OpenAI) or
   // {"from", "value"} (ShareGPT; gpt is assistant, human is user), a null content being no text.
   // A "prompt" beside the field, except beside messages and conversations, comes first
-  // and is not scored; it may be an array of turns, too.
+  // and is not scored; it may be an array of turns, too. In a countermark.transcript/1 the
+  // "promptIds" do the same.
   std::string text_field{};
   // A dotted path to the record's token ids; excludes text_field. The "prompt" beside them is
   // still a segment of text.

@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "verifier/text/transcript.h"
 #include "watermark/json.h"
 
 namespace countermark::text {
@@ -94,6 +95,11 @@ class RecordParser {
   }
 
   Status read_prompt() {
+    // Elsewhere the name may stand for the ids of any tokenizer.
+    const Located schema = present("schema");
+    const bool is_transcript = schema.value != nullptr && *schema.value == kTranscriptSchema;
+    const Located ids = is_transcript ? present("promptIds") : Located{};
+    if (ids.value != nullptr) return append_ids(ids, false);
     const Located prompt = present("prompt");
     if (prompt.value == nullptr) return {};
     return append(prompt, false);
@@ -103,18 +109,7 @@ class RecordParser {
     const Located ids = follow(json_.root(), options_.ids_field);
     document_.field = options_.ids_field;
     if (ids.value == nullptr) return fail(missing(options_.ids_field));
-    if (!ids.value->is_array()) return fail(bad(ids.pointer, "expected an array of token ids"));
-    Segment segment;
-    segment.is_ids = true;
-    segment.ids.reserve(ids.value->size());
-    for (const json& id : *ids.value) {
-      if (!id.is_number_unsigned() || id.get<std::uint64_t>() > std::numeric_limits<TokenId>::max())
-        return fail(bad(ids.pointer + "/" + std::to_string(segment.ids.size()),
-                        "expected a token id, an integer from 0 to 4294967295"));
-      segment.ids.push_back(id.get<TokenId>());
-    }
-    document_.segments.push_back(std::move(segment));
-    return {};
+    return append_ids(ids, true);
   }
 
   Status read_text() {
@@ -152,6 +147,22 @@ class RecordParser {
     Error error = bad("", "is missing");
     error.field = std::move(field);
     return error;
+  }
+
+  Status append_ids(const Located& at, bool scored) {
+    if (!at.value->is_array()) return fail(bad(at.pointer, "expected an array of token ids"));
+    Segment segment;
+    segment.is_ids = true;
+    segment.scored = scored;
+    segment.ids.reserve(at.value->size());
+    for (const json& id : *at.value) {
+      if (!id.is_number_unsigned() || id.get<std::uint64_t>() > std::numeric_limits<TokenId>::max())
+        return fail(bad(at.pointer + "/" + std::to_string(segment.ids.size()),
+                        "expected a token id, an integer from 0 to 4294967295"));
+      segment.ids.push_back(id.get<TokenId>());
+    }
+    document_.segments.push_back(std::move(segment));
+    return {};
   }
 
   // One string, or the turns of a conversation; those of the chosen role are scored if any are.
