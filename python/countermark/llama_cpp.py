@@ -20,13 +20,14 @@ import ctypes
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from typing import Any
 
 import llama_cpp
 from llama_cpp import llama_cpp as libllama
 
-from countermark._countermark import Service
+from countermark._countermark import Response, Service, TranscriptWriter
 
 # (account, cohort, whether marked) of what this thread or task begins to write.
 _written_for: contextvars.ContextVar[tuple[str | None, str | None, bool]] = contextvars.ContextVar(
@@ -51,6 +52,10 @@ class Llama(llama_cpp.Llama):
     """llama_cpp.Llama, whose chains end with the mark; service may also be set on the class."""
 
     service: Service | None = None
+    transcripts: TranscriptWriter | None = None  # gets a record of every answer
+    # Of the answer that is being written: the response as it began, where it is drawn by the mark,
+    # and for whom.
+    _begun: tuple[Response | None, str | None, str | None] = (None, None, None)
 
     def __init__(self, *arguments: Any, service: Service | None = None, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
@@ -61,17 +66,51 @@ class Llama(llama_cpp.Llama):
         sampler = super()._init_sampler(*arguments, **keywords)
         if self.service is None:
             raise ValueError("service: expected a countermark.Service")
+        account, cohort, marked = _written_for.get()
+        self._begun = None, account, cohort
         chain = sampler.sampler
         last = libllama.llama_sampler_chain_n(chain) - 1
         if libllama.llama_sampler_name(libllama.llama_sampler_chain_get(chain, last)) != b"dist":
             return sampler
-        account, cohort, marked = _written_for.get()
         init = ctypes.cast(libllama.llama_sampler_init, ctypes.c_void_p).value
-        marking = self.service.llama_sampler(init, account=account, cohort=cohort, marked=marked,
-                                             max_tokens=self.n_ctx())
+        marking, response = self.service.llama_sampler(
+            init, account=account, cohort=cohort, marked=marked, max_tokens=self.n_ctx())
+        self._begun = response, account, cohort
         libllama.llama_sampler_free(libllama.llama_sampler_chain_remove(chain, last))
         libllama.llama_sampler_chain_add(chain, ctypes.cast(marking, libllama.llama_sampler_p_ctypes))
         return sampler
+
+    def generate(self, tokens: Sequence[int], *arguments: Any, **keywords: Any) -> Any:
+        """As llama_cpp's own; an answer that is over is recorded."""
+        prompt = list(tokens)
+        written: list[int] = []
+        steps = super().generate(tokens, *arguments, **keywords)
+        try:
+            sent = None
+            while True:
+                written.append(steps.send(sent))
+                sent = yield written[-1]
+        except StopIteration:
+            pass
+        finally:
+            steps.close()
+            self._record(prompt, written)
+
+    def _record(self, prompt: list[int], ids: list[int]) -> None:
+        if self.transcripts is None or self.service is None:
+            return
+        # Only the end that the model has written shows here; an answer that the server ends, for
+        # its length or at a stop string, just stops.
+        ended = bool(ids) and bool(libllama.llama_vocab_is_eog(self._model.vocab, ids[-1]))
+        if ended:
+            ids = ids[:-1]
+        response, account, cohort = self._begun
+        kept = {} if response is None else {"epoch": response.epoch, "key_id": response.key_id,
+                                            "slots": response.slots}
+        self.transcripts.write(
+            id=uuid.uuid4().hex, profile=self.service.profile.digest, prompt_ids=prompt, ids=ids,
+            text=self.detokenize(ids, prev_tokens=prompt).decode("utf-8", "replace"),
+            account=account, cohort=cohort, finish="end" if ended else None, **kept)
 
 
 Scope = MutableMapping[str, Any]
@@ -151,10 +190,11 @@ def main() -> None:
     from countermark.deployment import Deployment
 
     deployment = Deployment.from_environment()
+    Llama.transcripts = deployment.transcripts
     accounts = os.environ.get("COUNTERMARK_ACCOUNTS", "header:x-countermark-account")
-    server.create_app = lambda **keywords: create_app(deployment.service, accounts=accounts,
-                                                      **keywords)
-    sys.exit(server.main())
+    server.create_app = lambda **settings: create_app(  # type: ignore[attr-defined]
+        deployment.service, accounts=accounts, **settings)
+    sys.exit(server.main())  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // countermark.Service and countermark.Response: the hook of an inference server.
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -107,19 +108,22 @@ Served respond(const std::shared_ptr<Service>& service, const std::optional<std:
   return {service, value(service->respond(options))};
 }
 
-std::uintptr_t llama_sampler_of(const std::shared_ptr<Service>& service, std::uintptr_t init,
-                                const std::optional<std::string>& account,
-                                const std::optional<std::string>& cohort, std::uint64_t max_tokens,
-                                const std::optional<nb::bytes>& nonce,
-                                const std::optional<nb::bytes>& plain_key,
-                                std::optional<std::uint64_t> max_contexts, bool marked) {
+std::pair<std::uintptr_t, Served> llama_sampler_of(
+    const std::shared_ptr<Service>& service, std::uintptr_t init,
+    const std::optional<std::string>& account, const std::optional<std::string>& cohort,
+    std::uint64_t max_tokens, const std::optional<nb::bytes>& nonce,
+    const std::optional<nb::bytes>& plain_key, std::optional<std::uint64_t> max_contexts,
+    bool marked) {
   if (init == 0) refuse("init", "expected the address of llama_sampler_init");
   const ResponseOptions options =
       response_options(account, cohort, max_tokens, nonce, plain_key, max_contexts, marked);
   const nb::gil_scoped_release unlocked;
   // NOLINTNEXTLINE(performance-no-int-to-ptr): ctypes knows addresses as numbers
   const auto function = reinterpret_cast<countermark_llama_init>(init);
-  return reinterpret_cast<std::uintptr_t>(value(make_llama_sampler(service, options, function)));
+  Response response = value(service->respond(options));
+  llama_sampler* sampler =
+      value(make_llama_sampler(service, response.with_room(), options, function));
+  return {reinterpret_cast<std::uintptr_t>(sampler), {service, std::move(response)}};
 }
 
 using Logits = nb::ndarray<nb::ro, nb::device::cpu>;
@@ -411,7 +415,8 @@ unmarked. Allocates about 40 bytes a token. Raises Error "key" without a key und
            R"(The address of a llama.cpp sampler for the end of a chain, in the place of `dist`.
 
 init is the address of llama.cpp's llama_sampler_init; the rest as for respond. llama.cpp owns the
-sampler, which keeps the service. countermark.llama_cpp puts it in its place.)")
+sampler, which keeps the service. With it comes the response as it begins, for the record: its
+key_id, epoch and slots. countermark.llama_cpp puts the sampler in its place.)")
       .def("sample", sample_rows, "responses"_a, "logits"_a, nb::kw_only(), "temperature"_a = 1.0,
            "top_k"_a = 0, "top_p"_a = 1.0, "min_p"_a = 0.0, "attempts"_a = 0, "ids"_a = nb::none(),
            "parents"_a = nb::none(), "drafts"_a = 0,

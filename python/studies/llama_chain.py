@@ -37,7 +37,7 @@ class Chain:
             libllama.llama_sampler_chain_add(self._chain, libllama.llama_sampler_init_dist(1))
         if end == "mark":
             init = ctypes.cast(libllama.llama_sampler_init, ctypes.c_void_p).value
-            marking = service.llama_sampler(init, account="a", cohort="c", max_tokens=1 << 20)
+            marking, _ = service.llama_sampler(init, account="a", cohort="c", max_tokens=1 << 20)
             libllama.llama_sampler_chain_add(
                 self._chain, ctypes.cast(marking, libllama.llama_sampler_p_ctypes))
 

@@ -44,7 +44,7 @@ class FixedNonce:
     def __init__(self, service: countermark.Service) -> None:
         self._service = service
 
-    def llama_sampler(self, init: int, **options: Any) -> int:
+    def llama_sampler(self, init: int, **options: Any) -> tuple[int, countermark.Response]:
         return self._service.llama_sampler(init, nonce=b"n", plain_key=bytes(16), **options)
 
 
@@ -148,6 +148,29 @@ class InTheLibrary(Embedded):
         self.assertEqual(self.service.counters()["marked"], 0)
         self.assertGreater(self.service.counters()["off"], 30)
 
+    def test_answers_are_recorded(self) -> None:
+        path = self.folder / "transcripts.jsonl"
+        model = self.load()
+        with countermark.TranscriptWriter(path) as transcripts:
+            model.transcripts = transcripts
+            with written_for(account="alice", cohort="c1"):
+                text = model.create_completion("The server", max_tokens=150, **PLAIN)["choices"][0]["text"]
+            parts = model.create_completion("When", max_tokens=20, stream=True, **PLAIN)
+            streamed = "".join(part["choices"][0]["text"] for part in parts)
+            model.create_completion("When", max_tokens=4, temperature=0.0)
+        first, second, third = countermark.read_transcripts(path)
+        self.assertEqual(first["text"], text)
+        self.assertEqual((first["account"], first["cohort"]), ("alice", "c1"))
+        self.assertEqual((first["keyId"], first["epoch"]), (self.key.key_id, "2026-11"))
+        self.assertEqual(len(first["slots"]), len(self.profile.layers))
+        self.assertEqual(len(first["ids"]), 150)
+        self.assertEqual(model.tokenize(b"The server"), first["promptIds"])
+        self.assertEqual(second["text"], streamed)
+        self.assertIsNone(second["account"])
+        self.assertIsNone(third["keyId"])  # greedy: nothing of it is marked
+        detector = countermark.Detector(self.key, self.profile, account="alice")
+        self.assertLess(detector.detect(first["ids"])["streams"][0]["log10P"], -6)
+
     def test_the_service_outlives_its_samplers(self) -> None:
         lines: list[str] = []
         service = countermark.Service(self.key, self.profile, may_leak_timing=True, log=lines.append)
@@ -173,7 +196,7 @@ class Chain(Embedded):
     def sampler(self) -> int:
         init = ctypes.cast(libllama.llama_sampler_init, ctypes.c_void_p).value
         return self.service.llama_sampler(init, account="a", cohort="c", max_tokens=300, nonce=b"n",
-                                          plain_key=bytes(16))
+                                          plain_key=bytes(16))[0]
 
     @staticmethod
     def apply(chain: Any, logits: list[float]) -> int:

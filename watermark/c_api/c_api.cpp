@@ -400,7 +400,9 @@ int32_t cm_llama_sampler_create(cm_service* service, const cm_response_options* 
     if (!wanted) return say(error, wanted.error());
     // The caller frees the service after its samplers.
     const std::shared_ptr<Service> borrowed(std::shared_ptr<void>(), service->service.get());
-    auto sampler = make_llama_sampler(borrowed, *wanted, init);
+    auto response = borrowed->respond(*wanted);
+    if (!response) return say(error, response.error());
+    auto sampler = make_llama_sampler(borrowed, std::move(*response), *wanted, init);
     if (!sampler) return say(error, sampler.error());
     *out = *sampler;
     return int32_t{CM_OK};

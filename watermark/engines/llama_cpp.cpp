@@ -149,14 +149,13 @@ llama_sampler* clone(const llama_sampler* sampler) noexcept {
 
 }  // namespace
 
-Result<llama_sampler*> make_llama_sampler(std::shared_ptr<Service> service,
+Result<llama_sampler*> make_llama_sampler(std::shared_ptr<Service> service, Response response,
                                           const ResponseOptions& options,
                                           countermark_llama_init init) {
-  COUNTERMARK_TRY(Response response, service->respond(options));
-  ResponseOptions later{options.identity, {}, {}, options.max_tokens, options.max_contexts,
-                        options.marked};
-  llama_sampler* sampler =
-      put(new State{std::move(service), std::move(later), init, std::move(response)});
+  // A nonce and a plain key are for one response.
+  const ResponseOptions later{options.identity, {}, {}, options.max_tokens, options.max_contexts,
+                              options.marked};
+  llama_sampler* sampler = put(new State{std::move(service), later, init, std::move(response)});
   if (sampler == nullptr) return fail(ErrorCode::kInternal, "llama.cpp made no sampler");
   return sampler;
 }

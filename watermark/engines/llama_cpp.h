@@ -21,9 +21,10 @@ typedef struct llama_sampler* (*countermark_llama_init)(struct llama_sampler_i* 
 
 namespace countermark {
 
-// A sampler that writes one response: `apply` draws among the candidates that the samplers before
-// it have left, by their logits, and selects one; `accept` commits. As their probabilities stand,
-// so it draws: temperature, top-k and the rest are the chain's.
+// A sampler that writes one response, begun by the service with these options: `apply` draws among
+// the candidates that the samplers before it have left, by their logits, and selects one; `accept`
+// commits. As their probabilities stand, so it draws: temperature, top-k and the rest are the
+// chain's.
 //
 // `apply` remembers nothing and can be repeated (grammars do). What is accepted before the first
 // `apply` is the prompt and no part of the response. `reset` begins another response, with a new
@@ -32,9 +33,9 @@ namespace countermark {
 // and draws alike. After max_tokens the answer goes on unmarked. A row without any candidate gets
 // its first entry, and is counted as an error.
 //
-// The sampler keeps the service. It belongs to one thread at a time. kKey as Service::respond;
-// kInternal when llama.cpp makes none.
-Result<llama_sampler*> make_llama_sampler(std::shared_ptr<Service> service,
+// The sampler keeps the service. It belongs to one thread at a time. kInternal when llama.cpp makes
+// none.
+Result<llama_sampler*> make_llama_sampler(std::shared_ptr<Service> service, Response response,
                                           const ResponseOptions& options,
                                           countermark_llama_init init);
 
