@@ -11,6 +11,7 @@ compiled, installed or run here.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib.machinery
 import os
@@ -23,6 +24,7 @@ import unittest
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDER = ROOT / "build" / "engines" / "released"
@@ -97,6 +99,21 @@ def imports(name: str, *packages: str) -> Iterator[None]:
         sys.path.remove(str(at))
         for module_name in [each for each in sys.modules if each.split(".")[0] == name]:
             del sys.modules[module_name]
+
+
+def definitions(name: str, file: str, *wanted: str, **given: Any) -> types.SimpleNamespace:
+    """The classes and functions of these names alone, out of a file that cannot be imported whole.
+
+    given: what they refer to.
+    """
+    source = (path(name) / file).read_text(encoding="utf-8")
+    found = {node.name: node for node in ast.parse(source).body
+             if isinstance(node, (ast.ClassDef, ast.FunctionDef))}
+    future = ast.parse("from __future__ import annotations").body
+    module = ast.Module([*future, *(found[each] for each in wanted)], type_ignores=[])
+    names: dict[str, Any] = dict(given)
+    exec(compile(module, file, "exec"), names)
+    return types.SimpleNamespace(**{each: names[each] for each in wanted})
 
 
 def main() -> int:
