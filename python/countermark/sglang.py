@@ -116,6 +116,26 @@ def _answer(params: dict[str, Any], max_tokens: int) -> _Answer:
     return _answers[req]
 
 
+def _top_p(logits: torch.Tensor, sampling: list[Any]) -> list[float]:
+    """Each row's top_p as a share of what its top_k keeps.
+
+    SGLang's top_p is a share of all tokens, whatever top_k has cut; the sampler's is one of what
+    is left.
+    """
+    shares = [float(each.top_p) for each in sampling]
+    both = [i for i, each in enumerate(sampling) if each.top_p < 1 and each.top_k < logits.shape[-1]]
+    if not both:
+        return shares
+    k = torch.tensor([[sampling[i].top_k] for i in both], device=logits.device)
+    temperatures = [[sampling[i].temperature] for i in both]
+    scaled = logits[both].float() / torch.tensor(temperatures, device=logits.device)
+    top = scaled.topk(max(sampling[i].top_k for i in both), dim=-1).values
+    masses = (top - scaled.logsumexp(dim=-1, keepdim=True)).exp().cumsum(dim=-1).gather(-1, k - 1)
+    for i, mass in zip(both, masses[:, 0].tolist()):
+        shares[i] = min(1.0, shares[i] / mass)
+    return shares
+
+
 class Watermark(CustomLogitProcessor):  # type: ignore[misc]
     """What a request names as its custom_logit_processor, by to_str().
 
@@ -151,7 +171,7 @@ class Watermark(CustomLogitProcessor):  # type: ignore[misc]
         draws = _service().sample(
             [answer.response for answer in answers if answer.response is not None],
             drawn.detach().cpu(), temperature=[each.temperature for each in sampling],
-            top_k=[each.top_k for each in sampling], top_p=[each.top_p for each in sampling],
+            top_k=[each.top_k for each in sampling], top_p=_top_p(drawn, sampling),
             min_p=[each.min_p for each in sampling])
         chosen = []
         for i, answer, draw in zip(rows, answers, draws):

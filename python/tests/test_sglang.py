@@ -41,11 +41,13 @@ CustomLogitProcessor: Any
 SamplingParams: Any
 ProcessorEntry: Any
 apply_custom_logit_processor: Any
+truncate: Any
 
 
 def setUpModule() -> None:
     """SGLang's modules, for as long as these tests run."""
-    global door, CustomLogitProcessor, SamplingParams, ProcessorEntry, apply_custom_logit_processor
+    global door, CustomLogitProcessor, SamplingParams, ProcessorEntry
+    global apply_custom_logit_processor, truncate
     modules = contextlib.ExitStack()
     unittest.addModuleCleanup(modules.close)
     modules.enter_context(released.imports(
@@ -63,6 +65,10 @@ def setUpModule() -> None:
     apply_custom_logit_processor = released.definitions(
         "sglang", "sglang/srt/layers/sampler.py", "apply_custom_logit_processor", torch=torch,
         logger=logging.getLogger("sglang")).apply_custom_logit_processor
+    truncate = released.definitions(
+        "sglang", "sglang/srt/layers/sampler.py", "top_k_top_p_min_p_sampling_from_probs_torch",
+        torch=torch,
+    ).top_k_top_p_min_p_sampling_from_probs_torch
     schedule_batch = types.ModuleType("sglang.srt.managers.schedule_batch")
     schedule_batch.FINISH_ABORT = released.definitions(  # type: ignore[attr-defined]
         "sglang", "sglang/srt/managers/schedule_batch.py", "BaseFinishReason",
@@ -109,6 +115,18 @@ def logits_after(tokens: Any) -> torch.Tensor:
     """Of a toy model: uniform in [0, 6), a function of the last two tokens."""
     seed = [int(token) for token in tokens[-2:]] or VOCABULARY
     return torch.from_numpy(6 * np.random.default_rng(seed).random(VOCABULARY, dtype=np.float32))
+
+
+def kept_by_sglang(logits: torch.Tensor, params: Any) -> torch.Tensor:
+    """The row without what SGLang's own truncation drops."""
+    scaled = (logits / params.temperature)[None]
+    _, weights, ids, _ = truncate(
+        torch.softmax(scaled, dim=-1), torch.tensor([params.top_k]), torch.tensor([params.top_p]),
+        torch.tensor([params.min_p]), params.min_p > 0, None, None, return_filtered_probs=True)
+    row = torch.full_like(logits, -torch.inf)
+    kept = ids[weights > 0]
+    row[kept] = logits[kept]
+    return row
 
 
 class Server:
@@ -249,7 +267,8 @@ class SGLang(Case):
     def test_it_draws_what_the_service_draws(self) -> None:
         service = self.fix()
         options = [{}, {"temperature": 0.7}, {"top_k": 20}, {"top_p": 0.9}, {"min_p": 0.1},
-                   {"temperature": 0.8, "top_k": 40, "top_p": 0.95, "min_p": 0.02}]
+                   {"temperature": 0.8, "top_k": 40, "top_p": 0.95, "min_p": 0.02},
+                   {"top_k": 20, "top_p": 0.95}, {"temperature": 0.6, "top_k": 300, "top_p": 0.5}]
         for is_overlapped in (False, True):
             server = Server(is_overlapped)
             reqs = [self.req(f"account-{i}", max_new_tokens=500, **each) for i, each in enumerate(options)]
@@ -257,10 +276,11 @@ class SGLang(Case):
             for _ in range(60):
                 server.step()
             server.process()
-            for i, (req, each) in enumerate(zip(reqs, options)):
+            for i, req in enumerate(reqs):
                 response = service.respond(account=f"account-{i}", max_tokens=500)
                 for token in req.output_ids:
-                    draw, = service.sample([response], logits_after(response.tokens), **each)
+                    row = kept_by_sglang(logits_after(response.tokens), req.sampling_params)
+                    draw, = service.sample([response], row, temperature=req.sampling_params.temperature)
                     self.assertEqual(draw.token, token)
                     response.commit(token)
 
