@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from countermark._countermark import Key, Profile, Service
 
 
 class Deployment:
-    """service draws; close() when the process ends."""
+    """service draws, transcripts gets what was served; close() when the process ends."""
+
+    transcripts: Any = None
 
     def __init__(self, service: Service) -> None:
         self.service = service

@@ -11,7 +11,6 @@ object has neither key nor state: where it is decoded, the process's own service
 
 from __future__ import annotations
 
-import atexit
 import functools
 import weakref
 from array import array
@@ -21,23 +20,25 @@ import torch
 from sglang.srt.runtime_context import get_parallel, get_spec
 from sglang.srt.sampling.custom_logit_processor import CustomLogitProcessor
 
-from countermark._countermark import Response, Service
+from countermark._countermark import Draw, Response, Service
 from countermark.deployment import Deployment
 from countermark.error import Error
 
 
 @functools.lru_cache(maxsize=None)
-def _service() -> Service:
-    """The service of this process. Raises where the server could not be marked rightly."""
+def _deployment() -> Deployment:
+    """That of this process. Raises where the server could not be marked rightly."""
     if get_spec().speculative_algorithm is not None:
         raise RuntimeError("countermark: SGLang's speculative decoding does not ask a custom logit "
                            "processor, or does not say which draft a row follows; start without it")
     if get_parallel().attn_tp_size * get_parallel().attn_cp_size > 1:
         raise RuntimeError("countermark: SGLang samples each request on every rank of its attention "
                            "group, and each would draw a token of its own; start with one rank")
-    deployment = Deployment.from_environment()
-    atexit.register(deployment.close)
-    return deployment.service
+    return Deployment.from_environment()
+
+
+def _service() -> Service:
+    return _deployment().service
 
 
 class _Answer:
@@ -48,8 +49,10 @@ class _Answer:
         self._written = array("q")  # as committed
         self._prefill: tuple[int, int] | None = None
         self._position = 0  # tokens before the one that was last drawn
+        self._drawn: int | None = None  # what the last call left in the row
+        self._marked: set[int] = set()  # positions
+        self._ids = array("q")  # the request's own list, which goes on growing
         self.response = response
-        self.drawn: int | None = None  # what the last call left in the row
 
     def follow(self, req: Any) -> bool:
         """Commits what the request has gone on with; False if its next token is not ours to draw.
@@ -58,8 +61,8 @@ class _Answer:
         output_ids. After a prefill output_ids is complete (what was drawn in a chunk of the prompt,
         or when the request was retracted, is gone); from then on each call is one token further.
         """
-        known, drawn = req.output_ids, self.drawn
-        self.drawn = None
+        known, drawn = req.output_ids, self._drawn
+        self._ids, self._drawn = known, None
         prefill = (req.retraction_count, req.extend_batch_idx)
         is_next = prefill == self._prefill
         self._position = max(len(known), self._position + 1) if is_next else len(known)
@@ -78,6 +81,23 @@ class _Answer:
         self.response.commit(tokens[common:])
         self._written = tokens
         return True
+
+    def leave(self, draw: Draw) -> None:
+        """What the row holds after this call, if anything."""
+        self._drawn = draw.token
+        (self._marked.add if draw.kind == "marked" else self._marked.discard)(self._position)
+
+    def record(self, deployment: Deployment, prompt: Any, **about: Any) -> None:
+        """Writes the transcript of a request that has ended: the prompt as a digest, no text."""
+        from countermark import prompt_sha256
+
+        if self.response is None or deployment.transcripts is None or not self._ids:
+            return
+        deployment.transcripts.write(
+            profile=deployment.service.profile.digest, ids=self._ids, text=None,
+            prompt_sha256=prompt_sha256(prompt),
+            epoch=self.response.epoch, key_id=self.response.key_id, slots=self.response.slots,
+            marked=sum(position < len(self._ids) for position in self._marked), **about)
 
 
 _answers: weakref.WeakKeyDictionary[Any, _Answer] = weakref.WeakKeyDictionary()
@@ -103,17 +123,19 @@ def _answer(params: dict[str, Any], max_tokens: int) -> _Answer:
         return found
     if req.sampling_params.max_new_tokens is not None:
         max_tokens = max(1, min(max_tokens, req.sampling_params.max_new_tokens))
-    response = None
+    response, names = None, {}
     try:
-        response = _service().respond(account=_name(params, "countermark_account"),
-                                      cohort=_name(params, "countermark_cohort"),
-                                      max_tokens=max_tokens)
+        names = {field: _name(params, f"countermark_{field}") for field in ("account", "cohort")}
+        response = _service().respond(**names, max_tokens=max_tokens)
     except Error as error:
         from sglang.srt.managers.schedule_batch import FINISH_ABORT
 
         req.to_finish = FINISH_ABORT(f"countermark: {error}", 503 if error.code == "key" else 400)
-    _answers[req] = _Answer(response, max_tokens)
-    return _answers[req]
+    answer = _answers[req] = _Answer(response, max_tokens)
+    deployment = _deployment()
+    if deployment.transcripts is not None:
+        weakref.finalize(req, answer.record, deployment, req.origin_input_ids, id=req.rid, **names)
+    return answer
 
 
 def _top_p(logits: torch.Tensor, sampling: list[Any]) -> list[float]:
@@ -175,7 +197,7 @@ class Watermark(CustomLogitProcessor):  # type: ignore[misc]
             min_p=[each.min_p for each in sampling])
         chosen = []
         for i, answer, draw in zip(rows, answers, draws):
-            answer.drawn = draw.token
+            answer.leave(draw)
             if draw.token is not None:
                 chosen.append((i, draw.token))
         if chosen:

@@ -271,11 +271,13 @@ class SGLang(Numpy):
         service = types.SimpleNamespace(sample=self.service.sample,
                                         respond=lambda **_: self.service.respond(**draw.response))
 
+        deployment = types.SimpleNamespace(service=service, transcripts=None)
+
         class Proxy:
             def __getattr__(self, name: str) -> Any:
                 return getattr(req, name)
 
-        with mock.patch.object(self.door, "_service", lambda: service):
+        with mock.patch.object(self.door, "_deployment", lambda: deployment):
             out = self.door.Watermark()(self.torch.from_numpy(draw.row.copy())[None], [{"__req__": Proxy()}])
         return int(out[0].argmax())
 

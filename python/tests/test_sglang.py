@@ -69,6 +69,9 @@ def setUpModule() -> None:
         "sglang", "sglang/srt/layers/sampler.py", "top_k_top_p_min_p_sampling_from_probs_torch",
         torch=torch,
     ).top_k_top_p_min_p_sampling_from_probs_torch
+    log = logging.getLogger("countermark")
+    unittest.addModuleCleanup(log.setLevel, log.level)
+    log.setLevel(logging.CRITICAL)
     schedule_batch = types.ModuleType("sglang.srt.managers.schedule_batch")
     schedule_batch.FINISH_ABORT = released.definitions(  # type: ignore[attr-defined]
         "sglang", "sglang/srt/managers/schedule_batch.py", "BaseFinishReason",
@@ -86,6 +89,8 @@ class Req:
             params.custom_params = params.custom_params | {"__req__": weakref.proxy(self)}
         self.sampling_params = params
         self.custom_logit_processor = processor
+        self.rid = f"rid-{id(self)}"
+        self.origin_input_ids = array("q", [1, 2, 3])
         self.output_ids = array("q")
         self.retraction_count = 0
         self.extend_batch_idx = 0
@@ -209,10 +214,14 @@ class SGLang(Case):
         ):
             replaced.start()
             self.addCleanup(replaced.stop)
-        door._service.cache_clear()
-        self.addCleanup(door._service.cache_clear)
+        self.addCleanup(self.close)
         torch.manual_seed(1)
         self.text = door.Watermark.to_str()
+
+    def close(self) -> None:
+        if door._deployment.cache_info().currsize:
+            door._deployment().close()
+        door._deployment.cache_clear()
 
     def req(self, account: str | None = None, **sampling: Any) -> Req:
         custom = {} if account is None else {"countermark_account": account}
@@ -332,6 +341,35 @@ class SGLang(Case):
         self.assertEqual(len(door._answers), 0)
         self.assertEqual(door._service().counters()["responses"], 4)
 
+    @unittest.skipUnless(hasattr(countermark, "TranscriptWriter"), "there are no transcripts")
+    def test_a_request_that_has_ended_is_recorded(self) -> None:
+        path = self.folder / "served.jsonl"
+        with mock.patch.dict("os.environ", COUNTERMARK_TRANSCRIPTS=str(path)):
+            deployment = door._deployment()
+        server = Server(is_overlapped=True)
+        reqs = [self.req("alice", max_new_tokens=30), self.req("bob")]
+        server.prefill(*reqs)
+        for step in range(30):
+            if step == 20:
+                server.retract(reqs[0])
+                server.step()
+                server.prefill(reqs[0])
+            server.step()
+        server.process()
+        answers = {req.rid: list(req.output_ids) for req in reqs}
+        while reqs:
+            server.end(reqs.pop())
+        gc.collect()
+        deployment.close()
+        records = {record["id"]: record for record in countermark.read_transcripts(path)}
+        self.assertEqual({name: record["ids"] for name, record in records.items()}, answers)
+        for record in records.values():
+            self.assertEqual(record["promptSha256"], countermark.prompt_sha256([1, 2, 3]))
+            self.assertEqual((record["keyId"], record["epoch"], record["text"]),
+                             (self.key.key_id, "2026-11", None))
+            self.assertTrue(0 < record["marked"] <= 29, record["marked"])  # the first has no context
+        self.assertEqual({record["account"] for record in records.values()}, {"alice", "bob"})
+
     def test_what_is_left_alone(self) -> None:
         server = Server()
         greedy = [self.req("alice", temperature=0.0), self.req("alice", top_k=1)]
@@ -366,7 +404,8 @@ class SGLang(Case):
 
     def test_a_request_that_cannot_begin_ends_alone(self) -> None:
         service = countermark.Service(self.key, countermark.Profile.load(PROFILE), policy="refuse")
-        with mock.patch.object(door, "_service", lambda: service):
+        deployment = types.SimpleNamespace(service=service, transcripts=None)
+        with mock.patch.object(door, "_deployment", lambda: deployment):
             server = Server()
             good, bad = self.req("alice"), Req({"countermark_account": 7}, self.text)
             server.prefill(good, bad)
