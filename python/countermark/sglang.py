@@ -123,7 +123,8 @@ def _answer(params: dict[str, Any], max_tokens: int) -> _Answer:
         return found
     if req.sampling_params.max_new_tokens is not None:
         max_tokens = max(1, min(max_tokens, req.sampling_params.max_new_tokens))
-    response, names = None, {}
+    response = None
+    names: dict[str, Any] = {}
     try:
         names = {field: _name(params, f"countermark_{field}") for field in ("account", "cohort")}
         response = _service().respond(**names, max_tokens=max_tokens)

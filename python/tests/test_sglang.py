@@ -59,9 +59,9 @@ def setUpModule() -> None:
     door = countermark.sglang
     CustomLogitProcessor = custom_logit_processor.CustomLogitProcessor
     SamplingParams = sampling_params.SamplingParams
-    ProcessorEntry = dataclasses.dataclass(released.definitions(
+    ProcessorEntry = released.definitions(
         "sglang", "sglang/srt/sampling/sampling_batch_info.py", "ProcessorEntry",
-        dataclasses=dataclasses).ProcessorEntry)
+        dataclasses=dataclasses, __name__=__name__).ProcessorEntry
     apply_custom_logit_processor = released.definitions(
         "sglang", "sglang/srt/layers/sampler.py", "apply_custom_logit_processor", torch=torch,
         logger=logging.getLogger("sglang")).apply_custom_logit_processor
