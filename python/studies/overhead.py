@@ -11,8 +11,8 @@ truncated and contexts that are hashed beforehand: truncation, which ours includ
 nothing here. (On a GPU both run fused kernels, which are not measured.)
 
 Rows are fp32, uniform in [0, 20). Microseconds a row, the median of the calls that fit into the
-time, at least five, or three that take more than a second each. Exits 1 where ours takes more than
-40 us a row, or a peer less than 20 times as long.
+time, at least five; three if each takes more than a second, one if more than ten. Exits 1 where
+ours takes more than 40 us a row, or a peer less than 20 times as long.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def microseconds(step: Step, seconds: float) -> float:
         step()
         took = time.perf_counter() - begin
         if end == math.inf:
-            least = 3 if took > 1 else 5
+            least = 5 if took < 1 else 3 if took < 10 else 1
             end = time.perf_counter() + seconds
         else:
             times.append(took)
