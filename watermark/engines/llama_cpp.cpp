@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <span>
 #include <utility>
 #include <vector>
@@ -35,6 +35,8 @@ struct Candidates {  // llama_token_data_array
   bool is_sorted;
 };
 
+constexpr float kNever = -std::numeric_limits<float>::infinity();
+
 struct State {
   std::shared_ptr<Service> service;
   ResponseOptions options;  // of the responses to come
@@ -44,6 +46,7 @@ struct State {
   BatchWorkspace workspace{};
   std::vector<float> logits{};
   std::vector<TokenId> ids{};
+  std::vector<double> weights{};
 };
 
 State& state_of(const llama_sampler* sampler) noexcept {
@@ -84,8 +87,11 @@ void apply(llama_sampler* sampler, Candidates* candidates) noexcept {
   state.logits.resize(size);
   state.ids.resize(size);
   bool is_dense = true;
+  float largest = kNever;
   for (std::size_t i = 0; i < size; ++i) {
-    state.logits[i] = row[i].logit;
+    state.logits[i] = row[i].logit > kNever ? row[i].logit : kNever;  // NaN is never drawn, either
+    largest = std::max(largest, state.logits[i]);
+    row[i].p = 0;
     state.ids[i] = static_cast<TokenId>(row[i].id);
     is_dense = is_dense && state.ids[i] == i;
   }
@@ -93,22 +99,18 @@ void apply(llama_sampler* sampler, Candidates* candidates) noexcept {
       {state.logits, is_dense ? TokenSpan() : TokenSpan(state.ids)}, {}, &state.response};
   Result<Draw> draw = Draw{};
   state.service->sample({&given, 1}, state.workspace, {&draw, 1});
-  if (draw)
-    candidates->selected =
-        std::find(state.ids.begin(), state.ids.end(), draw->token) - state.ids.begin();
-
-  // Servers report these as the probabilities after sampling.
-  float largest = -std::numeric_limits<float>::infinity();
-  for (const Candidate& candidate : row)
-    if (candidate.logit > largest) largest = candidate.logit;
-  float total = 0;
-  for (Candidate& candidate : row) {
-    candidate.p = candidate.logit == largest  ? 1
-                  : candidate.logit < largest ? std::exp(candidate.logit - largest)
-                                              : 0;  // not a number
-    total += candidate.p;
+  if (!draw) {
+    row[0].p = 1;
+    return;
   }
-  for (Candidate& candidate : row) candidate.p /= total;
+  candidates->selected =
+      std::find(state.ids.begin(), state.ids.end(), draw->token) - state.ids.begin();
+  // Servers report these as the probabilities after sampling.
+  state.weights.resize(size);
+  state.response.mark().kernel().weights(state.logits.data(), size, largest, 1,
+                                         state.weights.data());
+  const double total = std::accumulate(state.weights.begin(), state.weights.end(), 0.0);
+  for (std::size_t i = 0; i < size; ++i) row[i].p = static_cast<float>(state.weights[i] / total);
 }
 
 void reset(llama_sampler* sampler) noexcept {
