@@ -183,12 +183,15 @@ class C:
         status = getattr(self.library, name)(*arguments)
         assert status == 0, f"{name}: {status}"
 
+    @staticmethod
+    def response_options(draw: Draw) -> _ResponseOptions:
+        names = [None if name is None else name.encode() for name in (draw.account, draw.cohort)]
+        return _ResponseOptions(ctypes.sizeof(_ResponseOptions), 0, *names, draw.nonce, len(draw.nonce),
+                                draw.plain_key, len(draw.committed) + 8)
+
     @contextlib.contextmanager
     def begin(self, draw: Draw) -> Iterator[ctypes.c_void_p]:
-        names = [None if name is None else name.encode() for name in (draw.account, draw.cohort)]
-        options = _ResponseOptions(ctypes.sizeof(_ResponseOptions), 0, *names, draw.nonce, len(draw.nonce),
-                                   draw.plain_key, len(draw.committed) + 8)
-        response = ctypes.c_void_p()
+        options, response = self.response_options(draw), ctypes.c_void_p()
         self.call("cm_response_create", self.service, ctypes.byref(options), ctypes.byref(response), None)
         try:
             for token in draw.committed:
@@ -244,6 +247,60 @@ class Transformers(Numpy):
         if draw.committed:
             out = processor(self.torch.cat([prompt, self.torch.tensor([draw.committed])], dim=1), row)
         return int(out[0].argmax())
+
+
+class LlamaCpp(Numpy):
+    """A sampler in a chain of the real libllama, made by countermark.Service."""
+
+    takes_options = False
+
+    def __init__(self, key: countermark.Key, key_text: str) -> None:
+        super().__init__(key, key_text)
+        try:
+            from llama_cpp import llama_cpp
+        except ImportError as missing:
+            raise unittest.SkipTest(f"llama-cpp-python is not installed: {missing}") from missing
+        self.llama = llama_cpp
+        self.init = ctypes.cast(llama_cpp.llama_sampler_init, ctypes.c_void_p).value
+
+    def sampler(self, draw: Draw) -> int:
+        return self.service.llama_sampler(self.init, **draw.response)[0]
+
+    def token(self, draw: Draw) -> int:
+        llama = self.llama
+        chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
+        llama.llama_sampler_chain_add(chain, ctypes.cast(self.sampler(draw), llama.llama_sampler_p_ctypes))
+        try:
+            if draw.committed:
+                self.apply(chain, draw.row)  # what is accepted before the first draw is the prompt
+            for token in draw.committed:
+                llama.llama_sampler_accept(chain, token)
+            return self.apply(chain, draw.row)
+        finally:
+            llama.llama_sampler_free(chain)
+
+    def apply(self, chain: Any, row: np.ndarray) -> int:
+        entries = np.zeros(len(row), dtype=[("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+        entries["id"], entries["logit"] = np.arange(len(row)), row
+        data = ctypes.cast(entries.ctypes.data, ctypes.POINTER(self.llama.llama_token_data))
+        array = self.llama.llama_token_data_array(data=data, size=len(row), selected=-1, sorted=False)
+        self.llama.llama_sampler_apply(chain, ctypes.byref(array))
+        return array.selected
+
+
+class LlamaCppInC(LlamaCpp):
+    """The same, made by cm_llama_sampler_create."""
+
+    def __init__(self, key: countermark.Key, key_text: str) -> None:
+        super().__init__(key, key_text)
+        self.c = C(key, key_text)
+
+    def sampler(self, draw: Draw) -> int:
+        options, out = self.c.response_options(draw), ctypes.c_void_p()
+        self.c.call("cm_llama_sampler_create", self.c.service, ctypes.byref(options),
+                    ctypes.c_void_p(self.init), ctypes.byref(out), None)
+        assert out.value is not None
+        return out.value
 
 
 class SGLang(Numpy):
@@ -323,7 +380,7 @@ print(json.dumps(out))
         return json.loads(done.stdout)
 
 
-DOORS: list[Any] = [Torch, Candidates, C, Transformers, SGLang]
+DOORS: list[Any] = [Torch, Candidates, C, Transformers, LlamaCpp, LlamaCppInC, SGLang]
 WORDS: list[Any] = [Numpy, C]
 
 
