@@ -7,6 +7,7 @@ acts on files, too: there is no port, no signal and no request that reaches the 
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import stat
@@ -122,6 +123,7 @@ class Deployment:
         LOG.info("%s", self.service.describe())
         self._watcher = threading.Thread(target=self._watch, name="countermark", daemon=True)
         self._watcher.start()
+        atexit.register(self.close)  # engines end without asking
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Deployment:
@@ -155,10 +157,14 @@ class Deployment:
         return self.service.metrics() + "\n".join(lines) + "\n"
 
     def close(self) -> None:
-        """Ends the thread, writes the transcripts that wait and the last metrics. The service goes on."""
+        """Ends the thread, writes the transcripts that wait and the last metrics. The service goes on.
+
+        Done at the interpreter's end, too, but not when a signal kills it.
+        """
         if self._closed.is_set():
             return
         self._closed.set()
+        atexit.unregister(self.close)
         self._watcher.join()
         self._close_transcripts()
         self._try_metrics()

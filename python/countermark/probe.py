@@ -363,10 +363,12 @@ def people(result: dict[str, Any]) -> str:
                            "a large model's several times that"))
     means = {
         "detected": f"What was served carries the mark of {name}.",
-        "inconclusive": "These answers are too little to tell: more of them, longer ones, a higher temperature.",
+        "inconclusive": "These answers are too little to tell: ask for more or longer ones, or a higher temperature.",
         "not-detected": f"No mark of {name} was found. Causes: docs/operations.md, \"The probe finds nothing\".",
     }[result["verdict"]]
-    return "\n".join(f"{name:<11}{value}" for name, value in rows) + f"\n{means}"
+    if result["verdict"] == "not-detected" and shared is not None and shared["verdict"] == "detected":
+        means = f"The text is of this key, but was not served as {name}: the account does not reach the engine."
+    return "\n".join(f"{title:<11}{value}" for title, value in rows) + f"\n{means}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -23,6 +23,7 @@ from sglang.srt.sampling.custom_logit_processor import CustomLogitProcessor
 from countermark._countermark import Draw, Response, Service
 from countermark.deployment import Deployment
 from countermark.error import Error
+from countermark.transcript import prompt_sha256
 
 
 @functools.lru_cache(maxsize=None)
@@ -89,8 +90,6 @@ class _Answer:
 
     def record(self, deployment: Deployment, prompt: Any, **about: Any) -> None:
         """Writes the transcript of a request that has ended: the prompt as a digest, no text."""
-        from countermark import prompt_sha256
-
         if self.response is None or deployment.transcripts is None or not self._ids:
             return
         deployment.transcripts.write(

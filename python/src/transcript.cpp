@@ -5,6 +5,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <cmath>
 #include <filesystem>
 #include <string>
 
@@ -57,10 +58,8 @@ bool write(TranscriptWriter& writer, std::string id, std::string profile, const 
   constexpr double kMostSeconds = 1e12;  // far beyond the years that are checked
   if (time && !(*time > -kMostSeconds && *time < kMostSeconds))
     throw Raised(Error{ErrorCode::kInvalidArgument, "expected seconds since 1970", "", "time"});
-  out.time =
-      time
-          ? text::TranscriptTime(std::chrono::milliseconds(static_cast<std::int64_t>(1000 * *time)))
-          : std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  out.time = time ? text::TranscriptTime(std::chrono::milliseconds(std::llround(1000 * *time)))
+                  : std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
   out.account = std::move(account);
   out.cohort = std::move(cohort);
   out.epoch = std::move(epoch);
@@ -135,7 +134,7 @@ countermark.prompt_sha256) where prompts are not kept: one of the two. text: Non
 at hand. marked: number of marked draws. finish: "end", "length", "aborted"; None where nobody knew.
 time: seconds since 1970; None is now. Raises Error "invalid-argument" with the field.)")
       .def(
-          "counters", counters,
+          "counters", counters, nb::sig("def counters(self) -> dict[str, int]"),
           R"(Records "written" (handed to the operating system), "dropped" (no room), "failed" (refused by the disk).)")
       .def("close", &TranscriptWriter::close, nb::call_guard<nb::gil_scoped_release>(),
            "Writes what waits, or gives up after the patience. Further records are dropped.")

@@ -219,6 +219,18 @@ class Deploying(Case):
                          ("alice", self.key.key_id, response.slots))
         self.assertIn('countermark_transcripts_total{outcome="written"} 1\n', metrics.read_text())
 
+    def test_the_end_of_the_program_flushes(self) -> None:
+        path = self.folder / "transcripts.jsonl"
+        program = ("import countermark\n"
+                   "made = countermark.Deployment.from_environment()\n"
+                   "for i in range(1000):\n"
+                   "    made.transcripts.write(id=str(i), profile='0' * 64, ids=range(500), text=None, prompt_ids=[])\n")
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False,
+                              env={**os.environ, **self.environment, "COUNTERMARK_TRANSCRIPTS": str(path)})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([record["id"] for record in countermark.read_transcripts(path)],
+                         [str(i) for i in range(1000)])
+
     def test_closing_ends_control(self) -> None:
         with self.deploy() as made:
             pass

@@ -66,9 +66,15 @@ class Package(Case):
             p: str | None = found["pValue"]
             ids: list[int] = tokenizer.encode("text") if tokenizer else []
             code: str = countermark.Error("message", "io").code
+            deployment: countermark.Deployment = countermark.Deployment.from_environment()
+            if deployment.transcripts is not None:
+                queued: bool = deployment.transcripts.write(id="1", profile=profile.digest, ids=ids, text=None)
+                lost: int = deployment.transcripts.counters()["dropped"]
+            accounts: list[str | None] = [record["account"] for record in countermark.read_transcripts("served.jsonl")]
             print(key.key_id.upper())  # type: ignore[union-attr]
             Detector(profile, key)  # type: ignore[arg-type]
             found["pvalue"]  # type: ignore[typeddict-item]
+            deployment.transcripts.close()  # type: ignore[union-attr]
         """))
         done = subprocess.run([sys.executable, "-m", "mypy", "--strict", program], cwd=self.folder,
                               capture_output=True, text=True, check=False)

@@ -184,6 +184,8 @@ class Verdicts(Probing):
         self.assertGreater(result["tokens"], probe.ENOUGH_TOKENS)
         self.assertGreater(float(result["own"]["pValue"]), 1e-6)
         self.assertEqual(result["shared"]["verdict"], "not-detected")
+        self.assertIn("No mark of alice was found", self.ask(
+            self.serve(lambda i, _: self.unmarked[i % 8]), "--answers", 8)[1])
 
     def test_another_account_is_not_found_but_the_key_is(self) -> None:
         server = self.serve(lambda i, _: self.marked[i % 8])
@@ -191,7 +193,7 @@ class Verdicts(Probing):
         self.assertEqual((result["own"]["verdict"], result["shared"]["verdict"]), ("not-detected", "detected"))
         code, out, _ = self.ask(server, "--answers", 8, account="bob")
         self.assertEqual(code, 10)
-        self.assertIn("No mark of bob was found", out)
+        self.assertIn("was not served as bob", out)
 
     def test_too_little_is_inconclusive(self) -> None:
         result = self.result(self.serve(lambda *_: "No."), code=5)

@@ -285,6 +285,26 @@ class CliTest(unittest.TestCase):
         ids = json.loads(out)
         self.assertEqual(ids["tokens"], 300)
 
+    def test_transcripts_are_judged_as_answers_are(self) -> None:
+        answer = json.loads(self.call("generate", "-k", self.key, "--account", "bob", "--prompt", "A table holds",
+                                      "-n", 100, "--exact", "--seed", "ab", "--json")[0])
+        record = {"schema": "countermark.transcript/1", "id": "1", "time": "2026-11-21T10:02:35.123Z",
+                  "account": "bob", "cohort": None, "epoch": "2026-11", "slots": answer["slots"],
+                  "profile": answer["profile"], "keyId": answer["keyId"], "promptIds": [1, 2, 3],
+                  "ids": answer["ids"], "text": answer["text"], "marked": answer["marked"], "finish": "length"}
+        for name, change in (("kept", {}), ("shown", {"promptIds": answer["ids"]}), ("foreign", {"schema": "x/1"})):
+            self.file(f"{name}.jsonl", json.dumps({**record, **change}) + "\n")
+        for flags in ([], ["--ids-field", "ids"]):
+            def judged(name: str) -> dict[str, object]:
+                out, _ = self.call("detect", "-k", self.key, "--account", "bob", "--json", *flags, f"{name}.jsonl")
+                return json.loads(out)
+
+            self.assertEqual((judged("kept")["id"], judged("kept")["verdict"]), ("1", "detected"))
+            # What the author was shown is left out, and only a transcript says so by ids.
+            self.assertEqual(judged("shown")["verdict"], "inconclusive", flags)
+            self.assertGreater(judged("shown")["dropped"]["promptContext"], 90)
+            self.assertEqual(judged("foreign")["dropped"]["promptContext"], 0)
+
     def test_an_account_list_is_searched(self) -> None:
         accounts = self.file("accounts.txt", "# all\n" + "".join(f"user-{i}\n" for i in range(500)) + "alice\n")
         result = json.loads(self.call("detect", "-k", self.key, "--accounts", accounts, "--json", self.text)[0])

@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every JSON output against its schema in docs/schemas, and against the goldens in tests/goldens.
 
+Goldens in .jsonl are not printed by the program: an input, and what the library and the Python package write, whose
+own tests compare them.
+
 Usage: schema_test.py PROGRAM. A golden is one line as the program prints it, under the key of the vectors; the version
 and the names of kernels, which differ between programs and machines, are compared by the schemas only.
 `schema_test.py PROGRAM --write` writes the goldens anew: a change of an output, to be looked at.
@@ -124,11 +127,15 @@ class SchemaTest(unittest.TestCase):
                     if "policy" in value:
                         jsonschema.validate(value["policy"], SCHEMAS["policy-1"])
                         used.add(SCHEMAS["policy-1"]["title"])
+        for path in GOLDENS.glob("*.jsonl"):
+            for value in values(path.read_text()):
+                with self.subTest(path.name):
+                    jsonschema.validate(value, schema_of(value))
+                    used.add(schema_of(value)["title"])
         self.assertEqual(used, {schema["title"] for schema in SCHEMAS.values()})
 
     def test_goldens_have_their_schemas_and_are_printed_now(self) -> None:
         self.assertEqual({path.stem for path in GOLDENS.glob("*.json")}, set(self.now))
-        jsonschema.validate(json.loads((GOLDENS / "answers.jsonl").read_text()), SCHEMAS["generate-1"])
         for name, text in self.now.items():
             golden = values((GOLDENS / f"{name}.json").read_text())
             printed = values(text)
@@ -142,7 +149,7 @@ class SchemaTest(unittest.TestCase):
 
     def test_the_schemas_refuse_what_is_no_output(self) -> None:
         """Of each golden: a foreign field, a missing one, and a value of another type."""
-        for path in GOLDENS.glob("*.json"):
+        for path in (*GOLDENS.glob("*.json"), *GOLDENS.glob("*.jsonl")):
             for value in values(path.read_text()):
                 schema = schema_of(value)
                 valid = jsonschema.Draft202012Validator(schema).is_valid

@@ -242,5 +242,55 @@ TEST_F(Files, StepsOverLeftovers) {
   EXPECT_EQ(names().size(), kLeftovers + 1U);
 }
 
+TEST_F(Files, LinesAreAppended) {
+  LineFile file = LineFile::open(path("f")).value();
+  EXPECT_EQ(mode_of(path("f")), 0600U);
+  EXPECT_EQ(file.append("one\n"), 4U);
+  EXPECT_EQ(file.append(""), 0U);
+  LineFile other = LineFile::open(path("f")).value();
+  EXPECT_EQ(other.append("two\n"), 4U);
+  EXPECT_EQ(file.append("three\n"), 6U);
+  EXPECT_EQ(*read_file(path("f")), "one\ntwo\nthree\n");
+}
+
+TEST_F(Files, ATornLineIsEndedBeforeTheNext) {
+  ASSERT_TRUE(write_file(path("f"), "one\ntw", Replace::kNever, 0640));
+  LineFile file = LineFile::open(path("f")).value();
+  EXPECT_EQ(*read_file(path("f")), "one\ntw");
+  EXPECT_EQ(file.append("three\n"), 6U);
+  EXPECT_EQ(file.append("four\n"), 5U);
+  EXPECT_EQ(*read_file(path("f")), "one\ntw\nthree\nfour\n");
+  EXPECT_EQ(mode_of(path("f")), 0640U);
+}
+
+TEST_F(Files, LinesFollowAFileThatWasPutAside) {
+  LineFile file = LineFile::open(path("f")).value();
+  file.append("one\n");
+  fs::rename(path("f"), path("g"));
+  EXPECT_EQ(file.append("two\n"), 4U);
+  EXPECT_EQ(*read_file(path("g")), "one\n");
+  EXPECT_EQ(*read_file(path("f")), "two\n");
+  fs::remove(path("f"));
+  fs::create_directory(path("f"));
+  EXPECT_EQ(file.append("lost\n"), 0U);
+  fs::remove(path("f"));
+  EXPECT_EQ(file.append("three\n"), 6U);
+  EXPECT_EQ(*read_file(path("f")), "three\n");
+}
+
+TEST_F(Files, LinesGoToFilesAndPipes) {
+  EXPECT_EQ(LineFile::open(folder_.string()).error().code, ErrorCode::kIo);
+  EXPECT_EQ(LineFile::open("/dev/null").error().code, ErrorCode::kIo);
+  EXPECT_EQ(LineFile::open(path("none/f")).error().code, ErrorCode::kIo);
+  ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
+  EXPECT_EQ(LineFile::open(path("pipe")).error().code, ErrorCode::kIo);  // nobody reads
+  const int reader = ::open(path("pipe").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  LineFile pipe = LineFile::open(path("pipe")).value();
+  EXPECT_EQ(pipe.append("one\n"), 4U);
+  char bytes[8];
+  EXPECT_EQ(::read(reader, bytes, sizeof bytes), 4);
+  ::close(reader);
+}
+
 }  // namespace
 }  // namespace countermark::io
