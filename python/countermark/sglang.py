@@ -20,10 +20,9 @@ import torch
 from sglang.srt.runtime_context import get_parallel, get_spec
 from sglang.srt.sampling.custom_logit_processor import CustomLogitProcessor
 
-from countermark._countermark import Draw, Response, Service
+from countermark._countermark import Draw, Response, Service, prompt_sha256
 from countermark.deployment import Deployment
 from countermark.error import Error
-from countermark.transcript import prompt_sha256
 
 
 @functools.lru_cache(maxsize=None)
