@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import random
+import socket
 import subprocess
 import sys
 import tempfile
@@ -298,6 +300,92 @@ class OverHttp(Embedded):
         for source in ("", "header:", "cookie:a"):
             with self.assertRaisesRegex(ValueError, "expected \"user\" or"):
                 Accounts(None, source)  # type: ignore[arg-type]
+
+
+class AProcess(Embedded):
+    """`python -m countermark.llama_cpp`, controlled by files and asked by `python -m countermark.probe`."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.key_path = self.folder / "server.key"
+        self.key.save(self.key_path)
+        self.environment = {
+            **os.environ, "COUNTERMARK_KEY": str(self.key_path), "COUNTERMARK_PROFILE": str(PROFILE),
+            "COUNTERMARK_METRICS": str(self.folder / "countermark.prom"),
+            "COUNTERMARK_TRANSCRIPTS": str(self.folder / "transcripts.jsonl")}
+
+    def start(self) -> tuple[subprocess.Popen[str], str]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        log = (self.folder / "log").open("w")
+        self.addCleanup(log.close)
+        server = subprocess.Popen(
+            [sys.executable, "-m", "countermark.llama_cpp", "--model", self.gguf, "--n_ctx", "512",
+             "--port", str(port), "--verbose", "false"], env=self.environment, stdout=log, stderr=log,
+            text=True)
+        self.addCleanup(server.wait)
+        self.addCleanup(server.terminate)
+        deadline = time.monotonic() + 60
+        while server.poll() is None and time.monotonic() < deadline:
+            with socket.socket() as client:
+                if client.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        return server, f"http://127.0.0.1:{port}/v1"
+
+    def probe(self, url: str, *more: str) -> int:
+        """Its exit status: 0 detected, 5 inconclusive, 10 not detected."""
+        key = self.folder / "auditor.key"
+        if not key.exists():
+            self.key.save(key)
+        done = subprocess.run(
+            [sys.executable, "-m", "countermark.probe", url, "--account", "alice", "-p", PROFILE,
+             "-k", key, "--max-tokens", "150", *more], capture_output=True, text=True, check=False)
+        self.assertIn(done.returncode, (0, 5, 10), done.stderr)
+        return done.returncode
+
+    def wait_for(self, line: str) -> None:
+        deadline = time.monotonic() + 30
+        while line not in (self.folder / "log").read_text():
+            self.assertLess(time.monotonic(), deadline, (self.folder / "log").read_text())
+            time.sleep(0.1)
+
+    def test_served_probed_switched(self) -> None:
+        server, url = self.start()
+        self.assertIsNone(server.poll(), (self.folder / "log").read_text())
+        by_header = ("--account-header", "X-Countermark-Account")
+        self.assertEqual(self.probe(url, *by_header), 0)
+        self.assertNotEqual(self.probe(url, "--user", "--answers", "2"), 0)  # not where it is looked for
+        self.key_path.with_name("server.key.off").touch()
+        self.wait_for("marking is off")
+        self.assertNotEqual(self.probe(url, *by_header, "--answers", "2"), 0)
+        self.key_path.with_name("server.key.off").unlink()
+        other = self.folder / "next.key"
+        countermark.Key.generate().epoch("embedded", "2026-12").save(other)
+        other.replace(self.key_path)
+        self.wait_for("epoch=2026-12")
+        self.assertNotEqual(self.probe(url, *by_header, "--answers", "2"), 0)
+        self.key.save(other)
+        other.replace(self.key_path)
+        self.wait_for("a new key: ")
+        self.wait_for("epoch=2026-11")
+        time.sleep(1.5)
+        self.assertEqual(self.probe(url, *by_header), 0)
+        server.terminate()
+        server.wait()
+        records = list(countermark.read_transcripts(self.folder / "transcripts.jsonl"))
+        self.assertGreater(len(records), 5)
+        self.assertEqual({record["account"] for record in records}, {"alice", None})
+        self.assertEqual(len({record["keyId"] for record in records}), 2)
+
+    def test_a_bad_key_stops_the_start(self) -> None:
+        self.key_path.chmod(0o644)
+        server, _ = self.start()
+        self.assertNotEqual(server.wait(), 0)
+        log = (self.folder / "log").read_text()
+        self.assertIn("chmod 600", log)
+        self.assertNotIn("CM-SECRET", log)
 
 
 if __name__ == "__main__":
