@@ -263,6 +263,32 @@ nb::tuple words(const Served& served, const nb::object& tokens, const nb::object
   return nb::make_tuple(out, draw_kind_name(how.kind));
 }
 
+// What a draw on another device needs (countermark/device.py), in little-endian words: the DrawKind
+// of every draw, 0 where they may be marked; the context key; the plain key; by layer its key,
+// whether the response has an identity there, and its tag. Cipher keys are the first round keys,
+// which every kernel keeps.
+nb::bytes schedule(const Served& served) {
+  const Response& response = served.response;
+  std::string out;
+  append_le32(out, static_cast<std::uint32_t>(response.never_marked().value_or(DrawKind{})));
+  const auto append = [&](const auto& bytes) {
+    out.append(reinterpret_cast<const char*>(bytes), sizeof bytes);
+  };
+  append(response.mark().context_cipher().key().round_keys[0]);
+  append(response.plain_cipher().key().round_keys[0]);
+  for (std::size_t i = 0; i < response.mark().layers().size(); ++i) {
+    const auto layer = static_cast<std::uint8_t>(i);
+    append(response.mark().candidate_cipher(layer).key().round_keys[0]);
+    const auto& tag = response.tag(layer);
+    append_le32(out, tag ? 1 : 0);
+    const Tag bytes = tag.value_or(Tag{});
+    out.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  }
+  nb::bytes secret(out.data(), out.size());
+  wipe(out);
+  return secret;
+}
+
 std::vector<std::uint32_t> slots(const Served& served) {
   std::vector<std::uint32_t> out;
   if (served.response.mark().key_id().empty()) return out;
@@ -340,7 +366,11 @@ response of its own.)")
                   "attempt: int = 0) -> tuple[list[int], str]"),
           R"(The 32-bit words that decide the next draw, one for each token, and the kind of the draw.
 
-For implementations of the draw elsewhere, as on a GPU, that want to compare.)");
+For implementations of the draw elsewhere, as on a GPU, that want to compare.)")
+      .def("_schedule", schedule,
+           R"(Secret: the keys and tags of this response, for countermark.device alone.
+
+They stay in the memory of the device that draws; keep no other copy, and never write them down.)");
 }
 
 }  // namespace
