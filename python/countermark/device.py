@@ -102,7 +102,7 @@ class _Aes:
         state = blocks ^ round_keys[..., :4]
         for number in range(1, 10):
             index = state.view(torch.uint8)[..., self._shift].long() + self._row
-            parts = self._columns[index].unflatten(-1, (4, 4))
+            parts = self._columns[index.view(*index.shape[:-1], 4, 4)]
             state = (parts[..., 0] ^ parts[..., 1] ^ parts[..., 2] ^ parts[..., 3]
                      ^ round_keys[..., 4 * number:4 * number + 4])
         last = self._box[state.view(torch.uint8)[..., self._shift].long()].view(torch.int32)
@@ -179,7 +179,7 @@ class DeviceSampler:
         self._options_on_host = np.zeros((capacity, 4))
         self._counts = torch.zeros(len(KINDS), dtype=torch.int64, device=self.device)
 
-    def _to_device(self, values: np.ndarray) -> torch.Tensor:
+    def to_device(self, values: np.ndarray) -> torch.Tensor:
         """A copy on the device, which nobody waits for."""
         host = torch.from_numpy(values)
         if self.device.type == "cuda":
@@ -198,7 +198,7 @@ class DeviceSampler:
         if not (0 <= temperature < float("inf") and 0 <= top_k < 1 << 32 and 0 < top_p <= 1
                 and 0 <= min_p <= 1):
             raise ValueError("temperature, top_k, top_p or min_p is out of its range")
-        words = self._to_device(np.frombuffer(response._schedule(), dtype=np.int32).copy())
+        words = self.to_device(np.frombuffer(response.secret_schedule(), dtype=np.int32).copy())
         layers = words[9:].view(self._layers, 8)
         keys = torch.cat([words[1:9].view(2, 4), layers[:, :4]])
         self._kinds[slot] = words[0]
@@ -207,7 +207,7 @@ class DeviceSampler:
         self._is_named[slot] = layers[:, 4] != 0
         self._tags[slot] = layers[:, 5:]
         self._options_on_host[slot] = temperature, top_k, top_p, min_p
-        self._options[slot] = self._to_device(self._options_on_host[slot].copy())
+        self._options[slot] = self.to_device(self._options_on_host[slot].copy())
 
     def _route(self, slots: torch.Tensor, history: torch.Tensor, lengths: torch.Tensor) -> tuple[
             torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:

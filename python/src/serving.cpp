@@ -367,10 +367,10 @@ response of its own.)")
           R"(The 32-bit words that decide the next draw, one for each token, and the kind of the draw.
 
 For implementations of the draw elsewhere, as on a GPU, that want to compare.)")
-      .def("_schedule", schedule,
-           R"(Secret: the keys and tags of this response, for countermark.device alone.
+      .def("secret_schedule", schedule,
+           R"(The keys and tags of this response, for countermark.device alone.
 
-They stay in the memory of the device that draws; keep no other copy, and never write them down.)");
+Secret: they belong into the memory of the device that draws and nowhere else.)");
 }
 
 }  // namespace
