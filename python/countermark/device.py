@@ -33,7 +33,9 @@ _MARKED, _SHORT, _REPEATED, _, _NAMELESS, _, _ONE, _GREEDY, _OFF, _, _ERROR = ra
 _MAX_WIDTH = 16
 _ROUND_KEYS = 44  # words
 _LOW = 0xFFFFFFFF
-# Blocks that are encrypted at once: what this takes stays below 300 MB.
+# Logits that are drawn from at once, and blocks that are encrypted at once: either takes a few
+# hundred MB for as long as it lasts, however many rows there are.
+_ENTRIES = 1 << 22
 _BLOCKS = 1 << 20
 
 
@@ -302,23 +304,34 @@ class DeviceSampler:
         """
         slots = slots.long()
         plan = self._plan(slots, history, lengths)
+        options = self._options[slots]
+        on_host = self._options_on_host[slice(None) if slots_on_host is None else np.unique(slots_on_host)]
+        step = max(1, _ENTRIES // logits.shape[1])
+        tokens, kinds = (torch.cat(parts) for parts in zip(*(
+            self._race(logits[i:i + step], options[i:i + step], on_host, _Plan(*(each[i:i + step] for each in plan)))
+            for i in range(0, len(logits), step))))
+        self._counts.scatter_add_(0, kinds, torch.ones_like(kinds) if counted is None else counted.long())
+        return Draws(tokens, kinds, torch.where(kinds == _MARKED, plan.layers, -1))
+
+    def _race(self, logits: torch.Tensor, options: torch.Tensor, on_host: np.ndarray, plan: _Plan) -> tuple[
+            torch.Tensor, torch.Tensor]:
+        """The tokens and kinds of some rows, whose options are [rows, 4]; on_host are all that may occur."""
         size = logits.shape[1]
-        options = self._options_on_host[slice(None) if slots_on_host is None else np.unique(slots_on_host)]
-        temperature, top_k, top_p, min_p = self._options[slots].unbind(dim=1)
+        temperature, top_k, top_p, min_p = (option[:, None] for option in options.unbind(dim=1))
         is_greedy = temperature == 0
         # NaN is as if it were not there, and both zeros are one.
         scores = torch.where(logits.isnan(), -torch.inf, logits).float() + 0.0
 
-        is_cut = ((options[:, 1] > 0) & (options[:, 1] < size)) | (options[:, 2] < 1)
-        is_cut &= options[:, 0] > 0
-        is_ordered = bool(is_cut.any())
+        is_drawn = on_host[:, 0] > 0
+        wanted = np.where((on_host[:, 1] == 0) | ~is_drawn, is_drawn * size, on_host[:, 1])  # of the best
+        look = int(min(max(1, wanted.max()), size))
+        is_ordered = look < size or bool((is_drawn & (on_host[:, 2] < 1)).any()) or bool(
+            (is_drawn & (on_host[:, 1] > 0) & (on_host[:, 1] < size)).any())
         if is_ordered:
             # By falling logit, then by rising id: as integers that rank alike.
             bits = scores.view(torch.int32)
             order = torch.where(bits >= 0, bits, bits ^ 0x7FFFFFFF).long()
             keys = (order << 32) | (_LOW - torch.arange(size, device=self.device))
-            looks = np.where(options[:, 0] == 0, 1, np.where(options[:, 1] == 0, size, options[:, 1]))
-            look = int(min(looks.max(), size))
             keys = keys.topk(look).values if look < size else keys.sort(descending=True).values
             ids = _LOW - (keys & _LOW)
             scores = scores.gather(1, ids)
@@ -327,12 +340,12 @@ class DeviceSampler:
         else:
             largest = scores.amax(dim=1, keepdim=True)
             likeliest = scores.argmax(dim=1)
-        weights = self._weights(scores, largest, torch.where(is_greedy, 1, temperature)[:, None])
-        is_likely = weights >= min_p[:, None]
+        weights = self._weights(scores, largest, torch.where(is_greedy, 1, temperature))
+        is_likely = weights >= min_p
         if is_ordered:
             if self._min_p_first:
                 weights = torch.where(is_likely, weights, 0)
-            weights = self._truncate(weights, top_k[:, None], top_p[:, None])
+            weights = self._truncate(weights, top_k, top_p)
         weights = torch.where(is_likely, weights, 0)
 
         if not is_ordered:
@@ -350,13 +363,10 @@ class DeviceSampler:
             tokens = times.argmin(dim=1)  # of equal ones the first
 
         kinds = torch.where((weights > 0).sum(dim=1) == 1, _ONE, plan.kinds)
-        kinds = torch.where(is_greedy, _GREEDY, kinds)
+        kinds = torch.where(is_greedy[:, 0], _GREEDY, kinds)
         kinds = torch.where(largest[:, 0] == -torch.inf, _ERROR, kinds)
-        tokens = torch.where(is_greedy, likeliest, tokens)
-        tokens = torch.where(kinds == _ERROR, -1, tokens)
-        counts = torch.ones_like(kinds) if counted is None else counted.long()
-        self._counts.scatter_add_(0, kinds, counts)
-        return Draws(tokens, kinds, torch.where(kinds == _MARKED, plan.layers, -1))
+        tokens = torch.where(is_greedy[:, 0], likeliest, tokens)
+        return torch.where(kinds == _ERROR, -1, tokens), kinds
 
     @staticmethod
     def _weights(scores: torch.Tensor, largest: torch.Tensor, temperature: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,7 @@ import sys
 import unittest
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import countermark
 from support import ROOT, Case
@@ -270,13 +271,10 @@ class Device(Case):
                     [0, -708.5] * 4, [0, -709.5] * 4, [3e38, -3e38] * 4):
             self.check_rows(self.serve(), torch.tensor([row] * 40))
 
-    def test_a_row_longer_than_what_is_encrypted_at_once(self) -> None:
-        import countermark.device as device
-        whole = device._BLOCKS
-        self.addCleanup(setattr, device, "_BLOCKS", whole)
-        device._BLOCKS = 100
-        for _ in range(4):
-            self.check_rows(self.serve(), self.rows(16, 333))
+    def test_more_than_is_done_at_once(self) -> None:
+        with mock.patch("countermark.device._BLOCKS", 100), mock.patch("countermark.device._ENTRIES", 1000):
+            for _ in range(4):
+                self.check_rows(self.serve(), self.rows(16, 333))
 
     def test_min_p_before_top_p(self) -> None:
         # As if the engine had cut by min-p before.
