@@ -14,13 +14,13 @@ class Deployment:
 
     def __init__(self, service: Service) -> None:
         self.service = service
+        self.transcripts = None
 
     @classmethod
     def from_environment(cls) -> Deployment:
         key = Key.load(os.environ["COUNTERMARK_KEY"])
-        profile = os.environ.get("COUNTERMARK_PROFILE")
-        return cls(Service(key, Profile.load(profile) if profile else None,
-                           log=logging.getLogger("countermark").warning))
+        profile = Profile.load(os.environ["COUNTERMARK_PROFILE"])
+        return cls(Service(key, profile, log=logging.getLogger("countermark").warning))
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The draw of countermark/1 on the device of the logits: docs/mark.md as PyTorch operations.
 
-    sampler = DeviceSampler(service, capacity=256, device="cuda")
-    sampler.begin(slot, response, temperature=0.8, top_p=0.95)
-    drawn = sampler.draw(logits, slots, history, lengths)
+    sampler = DeviceSampler(service.profile, capacity=256, device="cuda")
+    sampler.begin(slot, response.secret_schedule(), temperature=0.8, top_p=0.95)
+    drawn = sampler.draw(logits, slots, history, lengths, marking=service.marking)
 
 For engines whose logits never come to the host. Words are those of countermark.Response bit for
 bit, tokens those of Service.sample (docs/sampler.md) but where the two best candidates come to
@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from countermark._countermark import Response, Service
+from countermark._countermark import Profile
 
 KINDS = ("marked", "short-context", "repeated", "history-full", "no-identity", "redraw",
          "one-candidate", "greedy", "off", "failed", "error")
@@ -133,14 +133,13 @@ class DeviceSampler:
     whoever had it before. About 800 bytes a slot and layer.
     """
 
-    def __init__(self, service: Service, *, capacity: int, device: torch.device | str,
+    def __init__(self, profile: Profile, *, capacity: int, device: torch.device | str,
                  min_p_first: bool = False) -> None:
         """min_p_first: min-p cuts before top-k and top-p, as in vLLM, not after them."""
         self.device = torch.device(device)
         self.capacity = capacity
-        self._service = service
         self._min_p_first = min_p_first
-        layers = service.profile.layers
+        layers = profile.layers
         self._layers = len(layers)
         widths = sorted({layer.width for layer in layers})
         self._widths = widths
@@ -188,19 +187,19 @@ class DeviceSampler:
             host = host.pin_memory()
         return host.to(self.device, non_blocking=True)
 
-    def begin(self, slot: int, response: Response, *, temperature: float = 1.0, top_k: int = 0,
+    def begin(self, slot: int, schedule: bytes, *, temperature: float = 1.0, top_k: int = 0,
               top_p: float = 1.0, min_p: float = 0.0) -> None:
-        """Gives a slot to a response that has just begun, and says how it is sampled.
+        """Gives a slot to the response whose secret_schedule this is, and says how it is sampled.
 
-        Options as in Service.sample. What the response remembers plays no part: what it has
-        written is told to draw. Raises ValueError.
+        The response is of a service with this profile. What it has written so far plays no part:
+        that is told to draw. Options as in Service.sample. Raises ValueError.
         """
         if not 0 <= slot < self.capacity:
             raise ValueError(f"slot: expected 0 to {self.capacity - 1}")
         if not (0 <= temperature < float("inf") and 0 <= top_k < 1 << 32 and 0 < top_p <= 1
                 and 0 <= min_p <= 1):
             raise ValueError("temperature, top_k, top_p or min_p is out of its range")
-        words = self.to_device(np.frombuffer(response.secret_schedule(), dtype=np.int32).copy())
+        words = self.to_device(np.frombuffer(schedule, dtype=np.int32).copy())
         layers = words[9:].view(self._layers, 8)
         keys = torch.cat([words[1:9].view(2, 4), layers[:, :4]])
         self._kinds[slot] = words[0]
@@ -231,7 +230,7 @@ class DeviceSampler:
         chosen = state.gather(1, index[:, None, None].expand(-1, -1, 4))[:, 0]
         return layers, chosen, self._width[index], window
 
-    def _plan(self, slots: torch.Tensor, history: torch.Tensor, lengths: torch.Tensor) -> _Plan:
+    def _plan(self, slots: torch.Tensor, history: torch.Tensor, lengths: torch.Tensor, marking: bool) -> _Plan:
         slots, lengths = slots.long(), lengths.long()
         history = history.long() if history.shape[1] > 0 else history.new_zeros((len(history), 1)).long()
         layers, states, widths, window = self._route(slots, history, lengths)
@@ -246,7 +245,7 @@ class DeviceSampler:
         kinds = torch.where(is_named, _MARKED, _NAMELESS)
         kinds = torch.where(same.any(dim=1), _REPEATED, kinds)
         kinds = torch.where(lengths < widths, _SHORT, kinds)
-        if not self._service.marking:
+        if not marking:
             kinds = torch.full_like(kinds, _OFF)
         own = self._kinds[slots]
         kinds = torch.where(own > 0, own, kinds)
@@ -281,29 +280,29 @@ class DeviceSampler:
         return self._blocks(plan, quads).flatten(1)[:, :size].long() & _LOW
 
     def words(self, slots: torch.Tensor, history: torch.Tensor, lengths: torch.Tensor,
-              tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+              tokens: torch.Tensor, *, marking: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
         """The words, int64 [rows, n], that decide between tokens [rows, n], and the kinds of the draws.
 
         As Response.words of the same tokens written before; other arguments as for draw.
         """
-        plan = self._plan(slots, history, lengths)
+        plan = self._plan(slots, history, lengths, marking)
         return self._words(plan, tokens.long() & _LOW), plan.kinds
 
     def draw(self, logits: torch.Tensor, slots: torch.Tensor, history: torch.Tensor, lengths: torch.Tensor,
-             *, slots_on_host: Sequence[int] | np.ndarray | None = None,
+             *, marking: bool = True, slots_on_host: Sequence[int] | np.ndarray | None = None,
              counted: torch.Tensor | None = None) -> Draws:
         """Draws a token a row and counts how; nothing else is remembered.
 
         logits: rows x vocabulary, floating, in nats. slots: the row's response. history: rows x
         any number of tokens that the response has written before, drafts that lead to the row
         included, of which the first lengths[row] count; the prompt is never part of them.
-        slots_on_host names the slots that occur, in any order (None: any may). Rows where
+        marking is the service's switch, of now. slots_on_host names the slots that occur, in any order (None: any may). Rows where
         `counted` is false are drawn without being counted.
 
         O(vocabulary) a row; rows that are cut by top-p alone are sorted whole.
         """
         slots = slots.long()
-        plan = self._plan(slots, history, lengths)
+        plan = self._plan(slots, history, lengths, marking)
         options = self._options[slots]
         on_host = self._options_on_host[slice(None) if slots_on_host is None else np.unique(slots_on_host)]
         step = max(1, _ENTRIES // logits.shape[1])

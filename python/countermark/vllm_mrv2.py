@@ -20,7 +20,6 @@ from vllm.v1.worker.gpu.sample.logits_processor.interface import (
     LogitsProcRequestState,
 )
 
-from countermark.device import leave_only
 from countermark.vllm_requests import Requests, check_params
 
 
@@ -59,6 +58,4 @@ class Watermark(LogitsProcessor):
         history = torch.where(place < written[:, None], tokens, drafted)
         # A prompt that is not read to its end yields rows that vLLM drops.
         is_whole = ctx.pos - drafts + 1 >= total
-        drawn = self.requests.sampler.draw(logits, slots, history, written + drafts,
-                                           slots_on_host=batch, counted=is_whole)
-        return leave_only(logits, drawn)
+        return self.requests.draw(logits, slots, history, written + drafts, batch, is_whole)

@@ -1,26 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """What both of vLLM's interfaces need: requests as responses of the mark, drawn on the device.
 
-No part of vLLM is imported here, but for tensor parallelism. docs/engines/vllm.md.
+Of vLLM nothing is imported here but its group of workers, where there are several.
+docs/engines/vllm.md.
 """
 
 from __future__ import annotations
 
-import hmac
-import logging
-import secrets
 import time
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
+from countermark._countermark import Profile
 from countermark.deployment import Deployment
-from countermark.device import DeviceSampler
+from countermark.device import DeviceSampler, leave_only
+from countermark.error import Error
 
 ACCOUNT = "countermark_account"
 COHORT = "countermark_cohort"
 
-_SECONDS_BETWEEN_REPORTS = 60
+# As often as Prometheus usually looks.
+_SECONDS_BETWEEN_COUNTS = 15
 
 
 def _name(sampling_params: Any, key: str) -> str | None:
@@ -40,49 +43,72 @@ def check_params(sampling_params: Any) -> None:
     _name(sampling_params, COHORT)
 
 
-def _agreed(tensor_parallel_size: int) -> bytes:
-    """Random bytes, the same on all workers that draw the same rows.
-
-    vLLM gathers the logits on every tensor-parallel worker, and each of them draws.
-    """
-    mine = secrets.token_bytes(32)
-    if tensor_parallel_size == 1:
-        return mine
-    from vllm.distributed.parallel_state import get_tp_group
-
-    agreed: bytes = get_tp_group().broadcast_object(mine, src=0)
-    return agreed
-
-
 class Requests:
-    """The requests of one worker, each in a slot of the device's table."""
+    """The requests of one worker, each in a slot of the device's table.
+
+    Tensor-parallel workers all have the logits and all draw, and what they draw must be the same.
+    So the first one alone has the deployment, and tells the others what it decides: whenever a
+    request begins, in the order that vLLM gives all of them. The switch of marking acts at these
+    moments too, and within a step in none.
+    """
 
     def __init__(self, vllm_config: Any, device: torch.device | str, *, min_p_first: bool = False) -> None:
-        self._deployment = Deployment.from_environment()
-        self.sampler = DeviceSampler(self._deployment.service, device=device, min_p_first=min_p_first,
+        self._group: Any = None
+        if vllm_config.parallel_config.tensor_parallel_size > 1:
+            from vllm.distributed.parallel_state import get_tp_group
+            self._group = get_tp_group()
+        self._deployment: Deployment | None = None
+        if self._group is None or self._group.rank_in_group == 0:
+            self._deployment = Deployment.from_environment()
+            if self._deployment.transcripts is not None:
+                raise Error("transcripts: vLLM does not tell its processors when an answer ends",
+                            "unsupported", field="COUNTERMARK_TRANSCRIPTS")
+        profile = self._agree(self._deployment and self._deployment.service.profile.to_json())
+        self.sampler = DeviceSampler(Profile.parse(profile), device=device, min_p_first=min_p_first,
                                      capacity=vllm_config.scheduler_config.max_num_seqs)
-        self._agreed = _agreed(vllm_config.parallel_config.tensor_parallel_size)
-        self._begun = 0
-        self._log = logging.getLogger("countermark")
-        self._next_report = time.monotonic() + _SECONDS_BETWEEN_REPORTS
-        self._log.info("%s", self._deployment.service.describe())
+        self._marking = True
+        self._counted: dict[str, int] = {}
+        self._next_count = time.monotonic() + _SECONDS_BETWEEN_COUNTS
+
+    def _agree(self, mine: Any) -> Any:
+        """What the first worker says."""
+        return mine if self._group is None else self._group.broadcast_object(mine, src=0)
 
     def begin(self, slot: int, sampling_params: Any, *, temperature: float, min_p: float) -> None:
-        """A request enters a slot, or comes back after it was preempted: under a nonce of its own.
+        """A request enters a slot, or comes back after it was preempted: as a response of its own.
 
-        Raises countermark.Error "key" without a key under the policy "refuse".
+        Raises Error "key" without a key under the policy "refuse".
         """
-        # Every worker counts the same requests in the same order.
-        noise = hmac.digest(self._agreed, self._begun.to_bytes(8, "little"), "sha256")
-        self._begun += 1
-        response = self._deployment.service.respond(
-            account=_name(sampling_params, ACCOUNT), cohort=_name(sampling_params, COHORT),
-            nonce=noise[:16], plain_key=noise[16:], max_tokens=1)
-        self.sampler.begin(slot, response, temperature=temperature, top_k=max(0, sampling_params.top_k),
+        decided: Any = None
+        if self._deployment is not None:
+            self._count(self._deployment)
+            try:
+                response = self._deployment.service.respond(
+                    account=_name(sampling_params, ACCOUNT), cohort=_name(sampling_params, COHORT), max_tokens=1)
+                decided = response.secret_schedule(), self._deployment.service.marking
+            except ValueError as error:  # Error is one
+                decided = error
+        decided = self._agree(decided)
+        if isinstance(decided, ValueError):
+            raise decided
+        schedule, self._marking = decided
+        self.sampler.begin(slot, schedule, temperature=temperature, top_k=max(0, sampling_params.top_k),
                            top_p=sampling_params.top_p, min_p=min_p)
-        now = time.monotonic()
-        if now >= self._next_report:
-            # Waits for the device: once a minute, and between steps.
-            self._next_report = now + _SECONDS_BETWEEN_REPORTS
-            counted = self.sampler.counters()
-            self._log.info("draws: %s", ", ".join(f"{kind} {count}" for kind, count in counted.items() if count))
+
+    def _count(self, deployment: Deployment) -> None:
+        """Adds what was drawn to the service's counters. Waits for the device, between steps."""
+        if time.monotonic() < self._next_count:
+            return
+        self._next_count = time.monotonic() + _SECONDS_BETWEEN_COUNTS
+        counted = self.sampler.counters()
+        deployment.service.add_draws({kind: count - self._counted.get(kind, 0) for kind, count in counted.items()})
+        self._counted = counted
+
+    def draw(self, logits: torch.Tensor, slots: torch.Tensor, history: torch.Tensor, lengths: torch.Tensor,
+             slots_on_host: Sequence[int] | np.ndarray, counted: torch.Tensor | None = None) -> torch.Tensor:
+        """logits, in place, with what DeviceSampler.draw has drawn alone."""
+        if self._group is None and self._deployment is not None:
+            self._marking = self._deployment.service.marking
+        drawn = self.sampler.draw(logits, slots, history, lengths, marking=self._marking,
+                                  slots_on_host=slots_on_host, counted=counted)
+        return leave_only(logits, drawn)

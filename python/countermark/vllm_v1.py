@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from vllm.v1.sample.logits_processor.interface import BatchUpdate, LogitsProcessor, MoveDirectionality
 
-from countermark.device import leave_only
 from countermark.vllm_requests import Requests, check_params
 
 _GREEDY_BELOW = 1e-5  # vLLM's _SAMPLING_EPS
@@ -100,5 +99,5 @@ class Watermark(LogitsProcessor):
         history = self._tokens[:, :max(lengths)][slot]
         is_whole = len(rows) == len(logits)
         part = logits if is_whole else logits[row]
-        leave_only(part, self.requests.sampler.draw(part, slot, history, length, slots_on_host=slots))
+        self.requests.draw(part, slot, history, length, slots)
         return logits if is_whole else logits.index_copy_(0, row, part)

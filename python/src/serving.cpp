@@ -235,6 +235,20 @@ nb::dict counters(const Service& service) {
   return out;
 }
 
+void add_draws(Service& service, const nb::dict& counted) {
+  std::array<std::uint64_t, kDrawKinds> draws{};
+  std::uint64_t errors = 0;
+  for (const auto [name, count] : counted) {
+    const auto key = nb::cast<std::string>(name);
+    std::uint64_t* of_key = key == "error" ? &errors : nullptr;
+    for (std::size_t kind = 0; kind < kDrawKinds; ++kind)
+      if (key == draw_kind_name(static_cast<DrawKind>(kind))) of_key = &draws[kind];
+    if (of_key == nullptr) refuse("counted", "there is no kind '" + key + "'");
+    *of_key = nb::cast<std::uint64_t>(count);
+  }
+  service.add_draws(draws, errors);
+}
+
 void commit(Served& served, const nb::object& tokens) {
   TokenId token = 0;
   const std::vector<TokenId> all =
@@ -440,6 +454,11 @@ Raises Error "mismatch" for another model's key, and the old one stays.)")
       .def("counters", counters,
            "Draws by kind since the start, and \"error\", \"responses\", \"refused\", "
            "\"key-changes\".")
+      .def("add_draws", add_draws, "counted"_a,
+           nb::sig("def add_draws(self, counted: dict[str, int]) -> None"),
+           R"(Counts draws by kind, and "error", that were made elsewhere, as by countermark.device.
+
+Raises Error "invalid-argument" for another kind.)")
       .def("metrics", &Service::metrics, "The same in Prometheus' text format.")
       .def("__repr__", [](const Service& service) { return "<" + service.describe() + ">"; });
 }

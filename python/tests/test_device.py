@@ -43,22 +43,18 @@ def load_reference() -> ModuleType:
 REFERENCE = load_reference()
 
 
-class FromReference:
-    """A response whose keys and tags are the reference's."""
-
-    def __init__(self, keys: Any, tags: dict[int, bytes], layers: int, plain_key: bytes = bytes(16),
-                 kind: str = "marked") -> None:
-        self.words = KINDS.index(kind).to_bytes(4, "little") + keys.context + plain_key
-        for i in range(layers):
-            self.words += keys.candidate[i] + (i in tags).to_bytes(4, "little") + tags.get(i, bytes(12))
-
-    def secret_schedule(self) -> bytes:
-        return self.words
+def schedule(keys: Any, tags: dict[int, bytes], layers: int, plain_key: bytes = bytes(16),
+             kind: str = "marked") -> bytes:
+    """What Response.secret_schedule hands out, of the reference's keys and tags."""
+    out = KINDS.index(kind).to_bytes(4, "little") + keys.context + plain_key
+    for i in range(layers):
+        out += keys.candidate[i] + (i in tags).to_bytes(4, "little") + tags.get(i, bytes(12))
+    return out
 
 
 def sampler_of(layers: list[dict[str, Any]], capacity: int = 1) -> DeviceSampler:
     profile = SimpleNamespace(layers=[SimpleNamespace(**layer) for layer in layers])
-    return DeviceSampler(SimpleNamespace(profile=profile, marking=True), capacity=capacity, device="cpu")
+    return DeviceSampler(profile, capacity=capacity, device="cpu")
 
 
 def padded(lists: list[list[int]]) -> tuple["torch.Tensor", "torch.Tensor"]:
@@ -87,7 +83,7 @@ class Vectors(unittest.TestCase):
         for name, layers in found["profiles"].items():
             of_profile[name] = sampler = sampler_of(layers)
             tags = {i: bytes([i]) * 12 for i in range(len(layers))}
-            sampler.begin(0, FromReference(self.keys, tags, len(layers)))
+            sampler.begin(0, schedule(self.keys, tags, len(layers)))
         for case in found["cases"]:
             words, kind = self.words(of_profile[case["profile"]], case["tokens"], [1, 2**32 - 1])
             if case["layer"] is None:
@@ -103,7 +99,7 @@ class Vectors(unittest.TestCase):
         layers = [{"width": len(case["context"]), "share": 65536 * (i == case["layer"])} for i in range(16)]
         sampler = sampler_of(layers)
         tag = REFERENCE.stream_tag(self.keys, case["layer"], identity, case["slot"])
-        sampler.begin(0, FromReference(self.keys, {case["layer"]: tag}, 16))
+        sampler.begin(0, schedule(self.keys, {case["layer"]: tag}, 16))
         return sampler
 
     def test_words(self) -> None:
@@ -121,7 +117,7 @@ class Vectors(unittest.TestCase):
                 self.assertEqual((words, kind), (case["words"], "marked"))
             elif case["attempt"] == 0:
                 sampler = sampler_of([{"width": 2, "share": 65536}])
-                sampler.begin(0, FromReference(self.keys, {}, 1, bytes.fromhex(case["plainKey"]), "off"))
+                sampler.begin(0, schedule(self.keys, {}, 1, bytes.fromhex(case["plainKey"]), "off"))
                 position = int(case["position"])
                 signed = position - 2**64 if position >> 63 else position
                 words, kinds = sampler.words(torch.tensor([0]), torch.zeros(1, 0), torch.tensor([signed]),
@@ -141,7 +137,7 @@ class Vectors(unittest.TestCase):
             layers = found["profiles"][case["layers"]]
             sampler = sampler_of(layers)
             tags = {int(i): bytes.fromhex(tag) for i, tag in case["tags"].items()}
-            sampler.begin(0, FromReference(self.keys, tags, len(layers), bytes.fromhex(case["plainKey"])))
+            sampler.begin(0, schedule(self.keys, tags, len(layers), bytes.fromhex(case["plainKey"])))
             written: list[int] = []
             for op in case["ops"]:
                 if op["op"] == "channel":
@@ -188,7 +184,7 @@ class Device(Case):
         for profile in profiles(self.random, 24):
             service = self.serve(profile)
             rows = 48
-            sampler = DeviceSampler(service, capacity=rows, device="cpu")
+            sampler = DeviceSampler(service.profile, capacity=rows, device="cpu")
             slots = torch.from_numpy(self.random.permutation(rows))
             histories, wanted = [], []
             # Few different tokens, so that contexts repeat; any token, so that all bits are used.
@@ -202,7 +198,7 @@ class Device(Case):
                 response.commit(written[:length])
                 wanted.append(response.words(tokens[i], path=written[length:]))
                 histories.append(written)
-                sampler.begin(int(slots[i]), response)
+                sampler.begin(int(slots[i]), response.secret_schedule())
             words, kinds = sampler.words(slots, *padded(histories), torch.from_numpy(tokens))
             for i in range(rows):
                 self.assertEqual((words[i].tolist(), KINDS[kinds[i]]), wanted[i])
@@ -229,14 +225,14 @@ class Device(Case):
     def check_rows(self, service: countermark.Service, logits: "torch.Tensor", length: int = 30) -> int:
         """Compares a batch with Service.sample; how many rows it had."""
         rows = len(logits)
-        sampler = DeviceSampler(service, capacity=rows + 3, device="cpu")
+        sampler = DeviceSampler(service.profile, capacity=rows + 3, device="cpu")
         slots = torch.from_numpy(self.random.permutation(rows + 3)[:rows])
         responses = [self.respond(service) for _ in range(rows)]
         histories = [self.random.integers(0, 4, self.random.integers(0, length)).tolist() for _ in range(rows)]
         options = self.options(rows)
         for slot, response, written, option in zip(slots.tolist(), responses, histories, options):
             response.commit(written)
-            sampler.begin(slot, response, **option)
+            sampler.begin(slot, response.secret_schedule(), **option)
         on_host = slots.numpy() if self.random.random() < 0.5 else None
         drawn = sampler.draw(logits, slots, *padded(histories), slots_on_host=on_host)
         before = service.counters()
@@ -279,11 +275,11 @@ class Device(Case):
     def test_min_p_before_top_p(self) -> None:
         # As if the engine had cut by min-p before.
         service = self.serve()
-        sampler = DeviceSampler(service, capacity=1, device="cpu", min_p_first=True)
+        sampler = DeviceSampler(service.profile, capacity=1, device="cpu", min_p_first=True)
         differ = 0
         for _ in range(300):
             response, logits = self.respond(service), 2 * self.rows(1, 50).nan_to_num(nan=0, neginf=0).clamp(-2, 2)
-            sampler.begin(0, response, top_p=0.8, min_p=0.1)
+            sampler.begin(0, response.secret_schedule(), top_p=0.8, min_p=0.1)
             token = int(sampler.draw(logits, torch.tensor([0]), *padded([[]])).tokens)
             masked = logits.masked_fill(logits.softmax(1) < 0.1 * logits.softmax(1).amax(), -torch.inf)
             wanted, = service.sample([response], masked, top_p=0.8)
@@ -293,12 +289,12 @@ class Device(Case):
 
     def test_slots_are_used_again(self) -> None:
         service = self.serve()
-        sampler = DeviceSampler(service, capacity=2, device="cpu")
+        sampler = DeviceSampler(service.profile, capacity=2, device="cpu")
         written = [5, 6, 7, 8]
         for account in ("alice", None, "bob"):
             response = service.respond(account=account, cohort="c", max_tokens=9)
             response.commit(written)
-            sampler.begin(1, response, temperature=0 if account is None else 1)
+            sampler.begin(1, response.secret_schedule(), temperature=0 if account is None else 1)
             words, kinds = sampler.words(torch.tensor([1]), *padded([written]), torch.tensor([[1, 2]]))
             self.assertEqual((words[0].tolist(), KINDS[kinds[0]]), response.words([1, 2]))
         # Nobody's slot draws as if greedily, and is left alone.
@@ -308,7 +304,7 @@ class Device(Case):
 
     def test_keys_policies_and_the_switch(self) -> None:
         service = self.serve()
-        sampler = DeviceSampler(service, capacity=3, device="cpu")
+        sampler = DeviceSampler(service.profile, capacity=3, device="cpu")
         first = service.respond(account="alice", max_tokens=9)
         service.set_key(countermark.Key.generate().epoch("model", "2026-12"))
         second = service.respond(account="alice", max_tokens=9)
@@ -317,11 +313,12 @@ class Device(Case):
         written = [5, 6, 7, 8]
         for slot, response in enumerate(responses):
             response.commit(written)
-            sampler.begin(slot, response)
+            sampler.begin(slot, response.secret_schedule())
         kinds_seen = []
         for marking in (True, False, True):
             service.marking = marking
-            words, kinds = sampler.words(torch.arange(3), *padded([written] * 3), torch.tensor([[1, 2]] * 3))
+            words, kinds = sampler.words(torch.arange(3), *padded([written] * 3), torch.tensor([[1, 2]] * 3),
+                                         marking=marking)
             for slot, response in enumerate(responses):
                 self.assertEqual((words[slot].tolist(), KINDS[kinds[slot]]), response.words([1, 2]))
                 kinds_seen.append(KINDS[kinds[slot]])
@@ -330,18 +327,18 @@ class Device(Case):
 
     def test_says_what_is_wrong(self) -> None:
         service = self.serve()
-        sampler = DeviceSampler(service, capacity=3, device="cpu")
+        sampler = DeviceSampler(service.profile, capacity=3, device="cpu")
         response = service.respond(max_tokens=9)
         for slot, options in ((3, {}), (-1, {}), (0, {"temperature": -1}), (0, {"temperature": float("nan")}),
                               (0, {"top_p": 0}), (0, {"min_p": 2}), (0, {"top_k": -1})):
             with self.assertRaises(ValueError):
-                sampler.begin(slot, response, **options)
+                sampler.begin(slot, response.secret_schedule(), **options)
 
     def test_one_token_is_left(self) -> None:
         service = self.serve()
-        sampler = DeviceSampler(service, capacity=3, device="cpu")
+        sampler = DeviceSampler(service.profile, capacity=3, device="cpu")
         for slot, temperature in enumerate((1, 0, 1)):
-            sampler.begin(slot, service.respond(max_tokens=9), temperature=temperature)
+            sampler.begin(slot, service.respond(max_tokens=9).secret_schedule(), temperature=temperature)
         logits = torch.tensor([[0.0, 1, 2], [0, 1, 2], [-torch.inf] * 3])
         drawn = sampler.draw(logits, torch.arange(3), *padded([[], [], []]),
                              counted=torch.tensor([True, False, True]))
@@ -355,9 +352,9 @@ class Device(Case):
         # Tensors of the device "meta" have no data: what asks for a number raises.
         service = self.serve()
         for options in ({}, {"top_k": 5}, {"top_p": 0.9, "min_p": 0.1}):
-            sampler = DeviceSampler(service, capacity=4, device="meta")
+            sampler = DeviceSampler(service.profile, capacity=4, device="meta")
             for slot in range(4):
-                sampler.begin(slot, service.respond(max_tokens=9), **options)
+                sampler.begin(slot, service.respond(max_tokens=9).secret_schedule(), **options)
             logits = torch.empty((3, 100), device="meta")
             history = torch.empty((3, 20), dtype=torch.int32, device="meta")
             slots = torch.empty(3, dtype=torch.int32, device="meta")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import pickle
 import sys
 import unittest
 from types import ModuleType, SimpleNamespace
@@ -58,14 +59,12 @@ class Spy:
     def __init__(self, service: countermark.Service) -> None:
         self.service = service
         self.responses: list[countermark.Response] = []
-        self.asked: list[dict[str, Any]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.service, name)
 
     def respond(self, **asked: Any) -> countermark.Response:
-        self.asked.append(asked)
-        self.responses.append(self.service.respond(**{**asked, "max_tokens": 1_000}))
+        self.responses.append(self.service.respond(**{**asked, "max_tokens": 2_000}))
         return self.responses[-1]
 
 
@@ -116,9 +115,9 @@ class Vllm(Case):
         self.key = countermark.Key.generate().epoch("model", "2026-11")
         self.service = countermark.Service(self.key, may_leak_timing=True)
         self.spy = Spy(self.service)
-        patch = mock.patch.object(self.requests.Deployment, "from_environment",
-                                  return_value=SimpleNamespace(service=self.spy))
-        patch.start()
+        self.deployment = SimpleNamespace(service=self.spy, transcripts=None)
+        patch = mock.patch.object(self.requests.Deployment, "from_environment", return_value=self.deployment)
+        self.from_environment = patch.start()
         self.addCleanup(patch.stop)
         self.random = np.random.default_rng(3)
 
@@ -257,8 +256,6 @@ class RunnerV1(Vllm):
         for tokens in (output, output[:900], [*output[:900], 5, 6, 7]):
             output[:] = tokens
             response.rewind(0)
-            with mock.patch.object(Spy, "respond"):
-                response = self.service.respond(**{**self.spy.asked[0], "max_tokens": 2_000})
             response.commit(output)
             row = logits_after(output)[None]
             wanted, = self.service.sample([response], row)
@@ -288,20 +285,46 @@ class RunnerV1(Vllm):
         self.check_names(self.door.Watermark)
 
     def test_workers_that_draw_the_same_rows_agree(self) -> None:
-        group = SimpleNamespace(broadcast_object=lambda mine, src: b"of rank 0" * 4)
+        told: list[Any] = []  # by the first worker, read by the second
+
+        def group_of(rank: int) -> SimpleNamespace:
+            def broadcast_object(mine: Any, src: int) -> Any:
+                if rank == src:
+                    told.append(pickle.dumps(mine))
+                    return mine
+                self.assertIsNone(mine)
+                return pickle.loads(told.pop(0))
+
+            return SimpleNamespace(rank_in_group=rank, broadcast_object=broadcast_object)
+
         parallel_state = ModuleType("vllm.distributed.parallel_state")
-        parallel_state.get_tp_group = lambda: group  # type: ignore[attr-defined]
         stand_ins = {"vllm.distributed": ModuleType("vllm.distributed"), parallel_state.__name__: parallel_state}
+        workers = []
         with mock.patch.dict(sys.modules, stand_ins):
-            workers = [self.make(tensor_parallel=2) for _ in range(2)]
-        alone = [self.make(), self.make()]
-        for watermark in workers + alone:
-            for index in range(2):
-                watermark.update_state(self.interface.BatchUpdate(2, [], [(index, params(), None, [])], []))
-        noise = [(asked["nonce"], asked["plain_key"]) for asked in self.spy.asked]
-        self.assertEqual(noise[:2], noise[2:4])
-        self.assertEqual(len(set(noise)), 6)
-        self.assertEqual(len({part for pair in noise for part in pair}), 12)
+            for rank in range(2):
+                parallel_state.get_tp_group = lambda: group_of(rank)  # type: ignore[attr-defined]
+                workers.append(self.make(tensor_parallel=2))
+        self.assertEqual(self.from_environment.call_count, 1)
+        output = [1, 2, 3]
+        marking = []
+        for step in range(40):
+            if step == 20:
+                self.service.marking = False  # seen when the next request begins, by all
+            if step % 8 == 0:
+                update = self.interface.BatchUpdate(1, [], [(0, params(top_p=0.9), None, output)], [])
+                for watermark in workers:
+                    watermark.update_state(update)
+            row = logits_after(output)[None]
+            token, other = (int(watermark.apply(row.clone()).argmax()) for watermark in workers)
+            self.assertEqual(token, other)
+            output.append(token)
+            marking.append(workers[0].requests.sampler.counters()["off"])
+        self.assertEqual((marking[23], marking[39]), (0, 16))
+        # What the first worker may not serve no worker serves.
+        self.spy.service = countermark.Service(self.key, may_leak_timing=True, policy="refuse")
+        self.spy.revoke_key()
+        for watermark in workers:
+            self.refused("key", watermark.update_state, update)
 
     def test_without_a_key(self) -> None:
         watermark = self.make()
@@ -314,27 +337,45 @@ class RunnerV1(Vllm):
         self.refused("key", self.make().update_state,
                      self.interface.BatchUpdate(1, [], [(0, params(), None, [])], []))
 
-    def test_counts_are_logged_once_a_minute(self) -> None:
-        with self.assertLogs("countermark", "INFO") as seen:
-            watermark = self.make()
-            update = self.interface.BatchUpdate(1, [], [(0, params(), None, [])], [])
+    def test_the_switch(self) -> None:
+        watermark = self.make()
+        watermark.update_state(self.interface.BatchUpdate(1, [], [(0, params(), None, [1, 2, 3])], []))
+        for marking in (True, False, True):
+            self.service.marking = marking
+            watermark.apply(logits_after([3])[None])
+        counted = watermark.requests.sampler.counters()
+        self.assertEqual((counted["off"], sum(counted.values())), (1, 3))
+
+    def test_draws_come_to_the_service_s_counters(self) -> None:
+        watermark = self.make()
+        update = self.interface.BatchUpdate(1, [], [(0, params(), None, [])], [])
+        for step in range(4):
             watermark.update_state(update)
             watermark.apply(logits_after([])[None])
-            watermark.requests._next_report = 0
-            watermark.update_state(update)
-            watermark.update_state(update)
-        self.assertEqual(len(seen.output), 2)
-        self.assertIn(self.key.key_id, seen.output[0])
-        self.assertIn("draws: short-context 1", seen.output[1])
+            if step == 1:
+                self.assertEqual(self.service.counters()["short-context"], 0)
+            if step > 0:
+                watermark.requests._next_count = 0  # the interval is over
+        self.assertEqual(self.service.counters()["short-context"], 3)
+        self.assertEqual(self.service.counters()["responses"], 4)
 
     def test_from_the_environment(self) -> None:
         mock.patch.stopall()
         self.key.save(self.folder / "epoch.key")
         environment = {"COUNTERMARK_KEY": str(self.folder / "epoch.key"), "COUNTERMARK_PROFILE": str(PROFILE)}
-        with mock.patch.dict(os.environ, environment), self.assertLogs("countermark", "INFO") as seen:
-            self.make()
-        self.assertIn(f"profile={countermark.Profile.load(PROFILE).digest}", seen.output[0])
-        self.assertIn(f"key={self.key.key_id}", seen.output[0])
+        with mock.patch.dict(os.environ, environment):
+            deployment = self.make().requests._deployment
+            self.addCleanup(deployment.close)
+            self.assertEqual(deployment.service.key_id, self.key.key_id)
+            self.assertEqual(deployment.service.profile, countermark.Profile.load(PROFILE))
+            for name in environment:
+                with mock.patch.dict(os.environ), self.assertRaises(Exception):
+                    del os.environ[name]
+                    self.make()
+
+    def test_transcripts_are_not_promised(self) -> None:
+        self.deployment.transcripts = object()
+        self.refused("unsupported", self.make)
 
 
 class RunnerV2(Vllm):
