@@ -18,7 +18,7 @@ repeated when its tokens were followed by a token before, whoever drew that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -76,7 +76,7 @@ class _Aes:
                 factors = (_times2(byte), byte, byte, byte ^ _times2(byte))
                 columns.append(_signed(sum(factor << 8 * ((i + row) % 4)
                                            for i, factor in enumerate(factors))))
-        self._columns = torch.tensor(columns, dtype=torch.int32, device=device)
+        self.columns = torch.tensor(columns, dtype=torch.int32, device=device)
         self._box = torch.tensor(box, dtype=torch.uint8, device=device)
         # After the shift of rows, byte 4 c + r comes from column c + r.
         self._shift = torch.tensor([4 * ((c + r) % 4) + r for c in range(4) for r in range(4)],
@@ -104,7 +104,7 @@ class _Aes:
         state = blocks ^ round_keys[..., :4]
         for number in range(1, 10):
             index = state.view(torch.uint8)[..., self._shift].long() + self._row
-            parts = self._columns[index.view(*index.shape[:-1], 4, 4)]
+            parts = self.columns[index.view(*index.shape[:-1], 4, 4)]
             state = (parts[..., 0] ^ parts[..., 1] ^ parts[..., 2] ^ parts[..., 3]
                      ^ round_keys[..., 4 * number:4 * number + 4])
         last = self._box[state.view(torch.uint8)[..., self._shift].long()].view(torch.int32)
@@ -134,8 +134,9 @@ class DeviceSampler:
     """
 
     def __init__(self, profile: Profile, *, capacity: int, device: torch.device | str,
-                 min_p_first: bool = False) -> None:
-        """min_p_first: min-p cuts before top-k and top-p, as in vLLM, not after them."""
+                 min_p_first: bool = False, use_triton: bool = False) -> None:
+        """min_p_first: min-p cuts before top-k and top-p, as in vLLM, not after them. use_triton:
+        words by the kernel of countermark.device_triton, which needs Triton. Raises ImportError."""
         self.device = torch.device(device)
         self.capacity = capacity
         self._min_p_first = min_p_first
@@ -165,6 +166,10 @@ class DeviceSampler:
         self._remaining, self._ends, self._of_layer = map(on_device, (at, ends, of_layer))
         self._width = on_device(widths)
         self._aes = _Aes(self.device)
+        self._kernel: Callable[..., torch.Tensor] | None = None
+        if use_triton:
+            from countermark.device_triton import words
+            self._kernel = words
         header = np.frombuffer(b"cm/1 context", dtype=np.int32).tolist()
         self._headers = torch.tensor([header + [h] for h in widths], dtype=torch.int32, device=self.device)
 
@@ -347,7 +352,9 @@ class DeviceSampler:
             weights = self._truncate(weights, top_k, top_p)
         weights = torch.where(is_likely, weights, 0)
 
-        if not is_ordered:
+        if self._kernel is not None:
+            words = self._kernel(plan.round_keys, plan.base, self._aes.columns, ids if is_ordered else None, weights)
+        elif not is_ordered:
             words = self._all_words(plan, size)
         elif 4 * look <= size:
             words = self._words(plan, ids)

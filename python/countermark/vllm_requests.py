@@ -7,6 +7,7 @@ docs/engines/vllm.md.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -65,7 +66,8 @@ class Requests:
                             "unsupported", field="COUNTERMARK_TRANSCRIPTS")
         profile = self._agree(self._deployment and self._deployment.service.profile.to_json())
         self.sampler = DeviceSampler(Profile.parse(profile), device=device, min_p_first=min_p_first,
-                                     capacity=vllm_config.scheduler_config.max_num_seqs)
+                                     capacity=vllm_config.scheduler_config.max_num_seqs,
+                                     use_triton=os.environ.get("COUNTERMARK_TRITON") == "1")
         self._marking = True
         self._counted: dict[str, int] = {}
         self._next_count = time.monotonic() + _SECONDS_BETWEEN_COUNTS
