@@ -301,19 +301,21 @@ class DeviceSampler:
         logits: rows x vocabulary, floating, in nats. slots: the row's response. history: rows x
         any number of tokens that the response has written before, drafts that lead to the row
         included, of which the first lengths[row] count; the prompt is never part of them.
-        marking is the service's switch, of now. slots_on_host names the slots that occur, in any order (None: any may). Rows where
-        `counted` is false are drawn without being counted.
+        marking is the service's switch, of now. slots_on_host names the slots that occur, in any
+        order (None: any may). Rows where `counted` is false are drawn without being counted.
 
         O(vocabulary) a row; rows that are cut by top-p alone are sorted whole.
         """
         slots = slots.long()
         plan = self._plan(slots, history, lengths, marking)
         options = self._options[slots]
-        on_host = self._options_on_host[slice(None) if slots_on_host is None else np.unique(slots_on_host)]
+        on_host = self._options_on_host
+        if slots_on_host is not None:
+            on_host = on_host[np.unique(np.asarray(slots_on_host, dtype=np.int64))]
         step = max(1, _ENTRIES // logits.shape[1])
         tokens, kinds = (torch.cat(parts) for parts in zip(*(
             self._race(logits[i:i + step], options[i:i + step], on_host, _Plan(*(each[i:i + step] for each in plan)))
-            for i in range(0, len(logits), step))))
+            for i in range(0, max(1, len(logits)), step))))
         self._counts.scatter_add_(0, kinds, torch.ones_like(kinds) if counted is None else counted.long())
         return Draws(tokens, kinds, torch.where(kinds == _MARKED, plan.layers, -1))
 
@@ -328,7 +330,7 @@ class DeviceSampler:
 
         is_drawn = on_host[:, 0] > 0
         wanted = np.where((on_host[:, 1] == 0) | ~is_drawn, is_drawn * size, on_host[:, 1])  # of the best
-        look = int(min(max(1, wanted.max()), size))
+        look = int(min(wanted.max(initial=1), size))
         is_ordered = look < size or bool((is_drawn & (on_host[:, 2] < 1)).any()) or bool(
             (is_drawn & (on_host[:, 1] > 0) & (on_host[:, 1] < size)).any())
         if is_ordered:

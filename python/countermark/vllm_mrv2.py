@@ -47,10 +47,10 @@ class Watermark(LogitsProcessor):
         prompt, total = states.prompt_len.gpu[slots].long(), states.total_len.gpu[slots].long()
         drafts = ctx.expanded_local_pos.long()
         written = total - prompt
-        most = int((ctx.seq_lens_upper_bound_np - states.prompt_len.np[batch]).max())
+        most = int((ctx.seq_lens_upper_bound_np - states.prompt_len.np[batch]).max(initial=1))
         # The tokens of the answer, then the drafts that lead to the row: those that were fed to the
         # rows of the same request before it, and to itself.
-        place = torch.arange(max(1, most), device=logits.device)
+        place = torch.arange(most, device=logits.device)
         all_tokens = states.all_token_ids.gpu
         tokens = all_tokens[slots[:, None], (prompt[:, None] + place).clamp(max=all_tokens.shape[1] - 1)]
         row = torch.arange(len(slots), device=logits.device)[:, None] - drafts[:, None] + 1

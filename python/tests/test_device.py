@@ -267,6 +267,13 @@ class Device(Case):
                     [0, -708.5] * 4, [0, -709.5] * 4, [3e38, -3e38] * 4):
             self.check_rows(self.serve(), torch.tensor([row] * 40))
 
+    def test_no_rows(self) -> None:
+        sampler = DeviceSampler(countermark.Profile.defaults(), capacity=1, device="cpu")
+        nobody = torch.empty(0, dtype=torch.int64)
+        for on_host in (None, []):
+            drawn = sampler.draw(torch.empty(0, 50), nobody, torch.empty(0, 3), nobody, slots_on_host=on_host)
+            self.assertEqual([len(each) for each in drawn], [0, 0, 0])
+
     def test_more_than_is_done_at_once(self) -> None:
         with mock.patch("countermark.device._BLOCKS", 100), mock.patch("countermark.device._ENTRIES", 1000):
             for _ in range(4):
