@@ -313,9 +313,11 @@ class DeviceSampler:
         if slots_on_host is not None:
             on_host = on_host[np.unique(np.asarray(slots_on_host, dtype=np.int64))]
         step = max(1, _ENTRIES // logits.shape[1])
-        tokens, kinds = (torch.cat(parts) for parts in zip(*(
-            self._race(logits[i:i + step], options[i:i + step], on_host, _Plan(*(each[i:i + step] for each in plan)))
-            for i in range(0, max(1, len(logits)), step))))
+        parts = []
+        for i in range(0, max(1, len(logits)), step):
+            part = slice(i, i + step)
+            parts.append(self._race(logits[part], options[part], on_host, _Plan(*(each[part] for each in plan))))
+        tokens, kinds = (torch.cat(each) for each in zip(*parts))
         self._counts.scatter_add_(0, kinds, torch.ones_like(kinds) if counted is None else counted.long())
         return Draws(tokens, kinds, torch.where(kinds == _MARKED, plan.layers, -1))
 
@@ -355,7 +357,8 @@ class DeviceSampler:
         weights = torch.where(is_likely, weights, 0)
 
         if self._kernel is not None:
-            words = self._kernel(plan.round_keys, plan.base, self._aes.columns, ids if is_ordered else None, weights)
+            words = self._kernel(plan.round_keys, plan.base, self._aes.columns,
+                                 ids if is_ordered else None, weights)
         elif not is_ordered:
             words = self._all_words(plan, size)
         elif 4 * look <= size:

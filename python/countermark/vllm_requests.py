@@ -86,7 +86,8 @@ class Requests:
             self._count(self._deployment)
             try:
                 response = self._deployment.service.respond(
-                    account=_name(sampling_params, ACCOUNT), cohort=_name(sampling_params, COHORT), max_tokens=1)
+                    account=_name(sampling_params, ACCOUNT), cohort=_name(sampling_params, COHORT),
+                    max_tokens=1)
                 decided = response.secret_schedule(), self._deployment.service.marking
             except ValueError as error:  # Error is one
                 decided = error
@@ -103,7 +104,8 @@ class Requests:
             return
         self._next_count = time.monotonic() + _SECONDS_BETWEEN_COUNTS
         counted = self.sampler.counters()
-        deployment.service.add_draws({kind: count - self._counted.get(kind, 0) for kind, count in counted.items()})
+        deployment.service.add_draws({kind: count - self._counted.get(kind, 0)
+                                      for kind, count in counted.items()})
         self._counted = counted
 
     def draw(self, logits: torch.Tensor, slots: torch.Tensor, history: torch.Tensor, lengths: torch.Tensor,

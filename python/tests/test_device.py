@@ -285,7 +285,8 @@ class Device(Case):
         sampler = DeviceSampler(service.profile, capacity=1, device="cpu", min_p_first=True)
         differ = 0
         for _ in range(300):
-            response, logits = self.respond(service), 2 * self.rows(1, 50).nan_to_num(nan=0, neginf=0).clamp(-2, 2)
+            response = self.respond(service)
+            logits = 2 * self.rows(1, 50).nan_to_num(nan=0, neginf=0).clamp(-2, 2)
             sampler.begin(0, response.secret_schedule(), top_p=0.8, min_p=0.1)
             token = int(sampler.draw(logits, torch.tensor([0]), *padded([[]])).tokens)
             masked = logits.masked_fill(logits.softmax(1) < 0.1 * logits.softmax(1).amax(), -torch.inf)

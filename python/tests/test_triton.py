@@ -73,9 +73,11 @@ class Triton(Case):
         file = self.folder / "program.py"
         file.write_text(textwrap.dedent(program))
         paths = [*filter(None, [os.environ.get("PYTHONPATH")]), str(FOLDER)]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TRITON_CACHE_DIR": str(self.folder / "cache"),
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths),
+                       "TRITON_CACHE_DIR": str(self.folder / "cache"),
                        "TRITON_INTERPRET": str(int(interpret))}
-        done = subprocess.run([sys.executable, file], env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run([sys.executable, file], env=environment, capture_output=True, text=True,
+                              check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_words_are_those_of_the_torch_form(self) -> None:

@@ -82,7 +82,8 @@ class Request:
 
     def wanted(self, service: countermark.Service, logits: "torch.Tensor") -> int:
         """The token of Service.sample, in vLLM's order: temperature, min-p, top-k, top-p."""
-        token = service.sample([self.response], self.scaled(logits), temperature=1 if self.params.temperature else 0,
+        token = service.sample([self.response], self.scaled(logits),
+                               temperature=1 if self.params.temperature else 0,
                                top_k=max(0, self.params.top_k), top_p=self.params.top_p)[0].token
         assert token is not None
         return token
@@ -123,7 +124,7 @@ class Vllm(Case):
 
     def request(self, i: int) -> Request:
         options = [{}, {"top_p": 0.95}, {"top_k": 40, "temperature": 1.5}, {"temperature": 0.0, "top_p": 0.5},
-                   {"temperature": 0.8, "top_p": 0.9, "min_p": 0.02}, {"top_k": -1}][i % 6]
+                   {"temperature": 0.8, "top_p": 0.9, "min_p": 0.2}, {"top_k": -1}][i % 6]
         # Some end early, so that their places are taken by others.
         length = 150 if i % 6 < 3 else int(self.random.integers(3, 60))
         prompt = self.random.integers(0, VOCABULARY, self.random.integers(1, 9)).tolist()
@@ -436,7 +437,7 @@ class RunnerV2(Vllm):
         ahead = request.response.copy()
         for _ in range(self.random.integers(0, 4)):
             row = request.scaled(logits_after(request.output + drafts))
-            token = self.service.sample([ahead], row, top_k=request.params.top_k if request.params.top_k > 0 else 0,
+            token = self.service.sample([ahead], row, top_k=max(0, request.params.top_k),
                                         top_p=request.params.top_p,
                                         temperature=1 if request.params.temperature else 0)[0].token
             if self.random.random() < 0.3:
