@@ -50,6 +50,8 @@ class Response {
   // From now on draws are marked only while `is_on`, which must outlive the response; others are
   // kOff.
   void obey(const std::atomic<bool>& is_on) noexcept { is_on_ = &is_on; }
+  // Why it is never marked, if it is not; the switch that it obeys plays no part.
+  std::optional<DrawKind> never_marked() const noexcept { return unmarked_; }
   // The kind of the draws, if they are not to be marked whatever their contexts.
   std::optional<DrawKind> unmarked() const noexcept {
     if (unmarked_) return unmarked_;

@@ -119,12 +119,17 @@ void Service::sample(std::span<const BatchRow> rows, BatchWorkspace& workspace,
       ++errors;
     }
   }
-  for (std::size_t kind = 0; kind < kDrawKinds; ++kind)
-    if (draws[kind] != 0) draws_[kind].fetch_add(draws[kind], std::memory_order_relaxed);
+  add_draws(draws, errors);
   if (errors == 0) return;
-  errors_.fetch_add(errors, std::memory_order_relaxed);
   for (const Result<Draw>& draw : out)
     if (!draw) return report(Matter::kNoDraw, "a row without a draw: " + draw.error().describe());
+}
+
+void Service::add_draws(const std::array<std::uint64_t, kDrawKinds>& draws,
+                        std::uint64_t errors) noexcept {
+  for (std::size_t kind = 0; kind < kDrawKinds; ++kind)
+    if (draws[kind] != 0) draws_[kind].fetch_add(draws[kind], std::memory_order_relaxed);
+  if (errors != 0) errors_.fetch_add(errors, std::memory_order_relaxed);
 }
 
 Status Service::set_key(const EpochKey& key) {

@@ -92,6 +92,9 @@ class Service {
   void sample(std::span<const BatchRow> rows, BatchWorkspace& workspace,
               std::span<Result<Draw>> out);
 
+  // Counts draws, by DrawKind, and rows without one, that were made elsewhere, as on a GPU.
+  void add_draws(const std::array<std::uint64_t, kDrawKinds>& draws, std::uint64_t errors) noexcept;
+
   // For responses that begin from now on. kMismatch for the key of another model.
   Status set_key(const EpochKey& key);
   // As if there were no key, until set_key. Responses that have begun go on.

@@ -270,6 +270,20 @@ nb::dict counters(const Service& service) {
   return out;
 }
 
+void add_draws(Service& service, const nb::dict& counted) {
+  std::array<std::uint64_t, kDrawKinds> draws{};
+  std::uint64_t errors = 0;
+  for (const auto [name, count] : counted) {
+    const auto key = nb::cast<std::string>(name);
+    std::uint64_t* of_key = key == "error" ? &errors : nullptr;
+    for (std::size_t kind = 0; kind < kDrawKinds; ++kind)
+      if (key == draw_kind_name(static_cast<DrawKind>(kind))) of_key = &draws[kind];
+    if (of_key == nullptr) refuse("counted", "there is no kind '" + key + "'");
+    *of_key = nb::cast<std::uint64_t>(count);
+  }
+  service.add_draws(draws, errors);
+}
+
 void commit(Served& served, const nb::object& tokens) {
   TokenId token = 0;
   const std::vector<TokenId> all =
@@ -296,6 +310,32 @@ nb::tuple words(const Served& served, const nb::object& tokens, const nb::object
   SamplerWorkspace workspace;
   const Draw how = words_of_draw(served.response, drafts, attempt, of, out, workspace);
   return nb::make_tuple(out, draw_kind_name(how.kind));
+}
+
+// What a draw on another device needs (countermark/device.py), in little-endian words: the DrawKind
+// of every draw, 0 where they may be marked; the context key; the plain key; by layer its key,
+// whether the response has an identity there, and its tag. Cipher keys are the first round keys,
+// which every kernel keeps.
+nb::bytes schedule(const Served& served) {
+  const Response& response = served.response;
+  std::string out;
+  append_le32(out, static_cast<std::uint32_t>(response.never_marked().value_or(DrawKind{})));
+  const auto append = [&](const auto& bytes) {
+    out.append(reinterpret_cast<const char*>(bytes), sizeof bytes);
+  };
+  append(response.mark().context_cipher().key().round_keys[0]);
+  append(response.plain_cipher().key().round_keys[0]);
+  for (std::size_t i = 0; i < response.mark().layers().size(); ++i) {
+    const auto layer = static_cast<std::uint8_t>(i);
+    append(response.mark().candidate_cipher(layer).key().round_keys[0]);
+    const auto& tag = response.tag(layer);
+    append_le32(out, tag ? 1 : 0);
+    const Tag bytes = tag.value_or(Tag{});
+    out.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  }
+  nb::bytes secret(out.data(), out.size());
+  wipe(out);
+  return secret;
 }
 
 std::vector<std::uint32_t> slots(const Served& served) {
@@ -375,7 +415,11 @@ response of its own.)")
                   "attempt: int = 0) -> tuple[list[int], str]"),
           R"(The 32-bit words that decide the next draw, one for each token, and the kind of the draw.
 
-For implementations of the draw elsewhere, as on a GPU, that want to compare.)");
+For implementations of the draw elsewhere, as on a GPU, that want to compare.)")
+      .def("secret_schedule", schedule,
+           R"(The keys and tags of this response, for countermark.device alone.
+
+Secret: they belong into the memory of the device that draws and nowhere else.)");
 }
 
 }  // namespace
@@ -453,6 +497,11 @@ Raises Error "mismatch" for another model's key, and the old one stays.)")
       .def("counters", counters,
            "Draws by kind since the start, and \"error\", \"responses\", \"refused\", "
            "\"key-changes\".")
+      .def("add_draws", add_draws, "counted"_a,
+           nb::sig("def add_draws(self, counted: dict[str, int]) -> None"),
+           R"(Counts draws by kind, and "error", that were made elsewhere, as by countermark.device.
+
+Raises Error "invalid-argument" for another kind.)")
       .def("metrics", &Service::metrics, "The same in Prometheus' text format.")
       .def("__repr__", [](const Service& service) { return "<" + service.describe() + ">"; });
 }

@@ -156,6 +156,16 @@ class Serving(Case):
         self.assertIn('countermark_draws_total{kind="off"} 200', service.metrics())
         self.assertEqual(service.counters()["key-changes"], 2)
 
+    def test_draws_that_were_made_elsewhere(self) -> None:
+        service = self.serve()
+        service.add_draws({"marked": 5, "error": 1})
+        service.add_draws({"marked": 5, "no-identity": 2})
+        counted = service.counters()
+        self.assertEqual((counted["marked"], counted["no-identity"], counted["error"]), (10, 2, 1))
+        self.assertIn('countermark_draws_total{kind="marked"} 10', service.metrics())
+        self.refused("invalid-argument", service.add_draws, {"responses": 1})
+        self.assertEqual(service.counters(), counted)
+
     def test_refuses_by_policy(self) -> None:
         service = self.serve(policy="refuse")
         service.revoke_key()

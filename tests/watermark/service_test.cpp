@@ -203,6 +203,19 @@ TEST_F(ServiceTest, ARowWithoutADrawIsCountedAndReportedOnce) {
   EXPECT_EQ(without.mark().key_id() + without.mark().epoch_id(), "");
 }
 
+TEST_F(ServiceTest, CountsDrawsThatWereMadeElsewhere) {
+  const auto service = serve();
+  std::array<std::uint64_t, kDrawKinds> draws{};
+  draws[static_cast<std::size_t>(DrawKind::kMarked)] = 7;
+  draws[static_cast<std::size_t>(DrawKind::kFailed)] = 2;
+  for (int i = 0; i < 2; ++i) service->add_draws(draws, 3);
+  const Counters counted = service->counters();
+  EXPECT_EQ(counted.draws[static_cast<std::size_t>(DrawKind::kMarked)], 14U);
+  EXPECT_EQ(counted.draws[static_cast<std::size_t>(DrawKind::kFailed)], 4U);
+  EXPECT_EQ(counted.errors, 6U);
+  EXPECT_TRUE(lines_.empty());
+}
+
 TEST_F(ServiceTest, SaysWhatRuns) {
   const auto service = serve(FailurePolicy::kRefuse);
   const std::string line = service->describe();

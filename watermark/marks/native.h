@@ -121,7 +121,8 @@ class NativeMark {
   const std::string& model_id() const noexcept { return model_id_; }
   const std::string& epoch_id() const noexcept { return epoch_id_; }
   const Kernel& kernel() const noexcept { return context_.kernel(); }
-  // Under which a layer's candidates get their words.
+  // Under which contexts get their states, and a layer's candidates their words.
+  const Aes128& context_cipher() const noexcept { return context_; }
   const Aes128& candidate_cipher(std::uint8_t layer) const noexcept { return candidate_[layer]; }
 
  private:
