@@ -303,6 +303,29 @@ class LlamaCppInC(LlamaCpp):
         return out.value
 
 
+class OnDevice(Numpy):
+    """countermark.device on CPU tensors: what the vLLM adapters draw with."""
+
+    def __init__(self, key: countermark.Key, key_text: str) -> None:
+        super().__init__(key, key_text)
+        try:
+            import torch
+        except ImportError as missing:
+            raise unittest.SkipTest(f"torch is not installed: {missing}") from missing
+        from countermark.device import DeviceSampler
+
+        self.torch = torch
+        self.sampler = DeviceSampler(self.service.profile, capacity=1, device="cpu")
+
+    def token(self, draw: Draw) -> int:
+        begun = self.service.respond(**draw.response)
+        self.sampler.begin(0, begun.secret_schedule(), **draw.options)  # type: ignore[arg-type]
+        history = self.torch.tensor([draw.committed], dtype=self.torch.int64)
+        made = self.sampler.draw(self.torch.from_numpy(draw.row)[None], self.torch.tensor([0]), history,
+                                 self.torch.tensor([len(draw.committed)]))
+        return int(made.tokens[0])
+
+
 class SGLang(Numpy):
     """countermark.sglang, where SGLang's sampler calls it."""
 
@@ -380,7 +403,7 @@ print(json.dumps(out))
         return json.loads(done.stdout)
 
 
-DOORS: list[Any] = [Torch, Candidates, C, Transformers, LlamaCpp, LlamaCppInC, SGLang]
+DOORS: list[Any] = [Torch, Candidates, C, Transformers, LlamaCpp, LlamaCppInC, OnDevice, SGLang]
 WORDS: list[Any] = [Numpy, C]
 
 
