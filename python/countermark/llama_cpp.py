@@ -72,7 +72,7 @@ class Llama(llama_cpp.Llama):
         last = libllama.llama_sampler_chain_n(chain) - 1
         if libllama.llama_sampler_name(libllama.llama_sampler_chain_get(chain, last)) != b"dist":
             return sampler
-        init = ctypes.cast(libllama.llama_sampler_init, ctypes.c_void_p).value
+        init = ctypes.cast(libllama.llama_sampler_init, ctypes.c_void_p).value or 0
         marking, response = self.service.llama_sampler(
             init, account=account, cohort=cohort, marked=marked, max_tokens=self.n_ctx())
         self._begun = response, account, cohort
@@ -105,7 +105,7 @@ class Llama(llama_cpp.Llama):
         if ended:
             ids = ids[:-1]
         response, account, cohort = self._begun
-        kept = {} if response is None else {"epoch": response.epoch, "key_id": response.key_id,
+        kept: dict[str, Any] = {} if response is None else {"epoch": response.epoch, "key_id": response.key_id,
                                             "slots": response.slots}
         self.transcripts.write(
             id=uuid.uuid4().hex, profile=self.service.profile.digest, prompt_ids=prompt, ids=ids,
