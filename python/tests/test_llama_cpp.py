@@ -298,8 +298,9 @@ class OverHttp(Embedded):
 
     def test_where_accounts_come_from(self) -> None:
         for source in ("", "header:", "cookie:a"):
-            with self.assertRaisesRegex(ValueError, "expected \"user\" or"):
-                Accounts(None, source)  # type: ignore[arg-type]
+            for refusing in (Accounts, create_app):  # at once: not when a server is asked
+                with self.assertRaisesRegex(ValueError, "expected \"user\" or"):
+                    refusing(None, **{"source" if refusing is Accounts else "accounts": source})
 
 
 class AProcess(Embedded):
@@ -384,8 +385,22 @@ class AProcess(Embedded):
         server, _ = self.start()
         self.assertNotEqual(server.wait(), 0)
         log = (self.folder / "log").read_text()
+        self.assertIn("countermark.llama_cpp: error: ", log)
         self.assertIn("chmod 600", log)
         self.assertNotIn("CM-SECRET", log)
+
+    def test_bad_accounts_stop_the_start(self) -> None:
+        self.environment["COUNTERMARK_ACCOUNTS"] = "cookie:a"
+        server, _ = self.start()
+        self.assertIsNotNone(server.poll())
+        self.assertIn("error: accounts: expected", (self.folder / "log").read_text())
+
+    def test_help_needs_no_key(self) -> None:
+        bare = {name: value for name, value in os.environ.items() if not name.startswith("COUNTERMARK_")}
+        done = subprocess.run([sys.executable, "-m", "countermark.llama_cpp", "--help"], env=bare,
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("--interrupt_requests", done.stdout)
 
 
 if __name__ == "__main__":
