@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -26,6 +28,31 @@ def call(*arguments: object) -> str:
     done = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, check=False)
     assert done.returncode == 0, f"{arguments}: {done.stderr.decode()}"
     return done.stdout.decode()
+
+
+def export(form: str, path: Path) -> None:
+    """Writes the embedded model for an engine: form is --hf or --gguf."""
+    subprocess.run([sys.executable, ROOT / "corpora" / "export.py", form, path], check=True, capture_output=True)
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """The language and the text of each block of a page in docs/."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return re.findall(r"^```(\w+)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def run_page(page: str, folder: Path) -> str:
+    """What a page's shell and Python blocks print, run as one program; installing is left out."""
+    program = "import subprocess\n"
+    for language, block in blocks(page):
+        if language == "python":
+            program += block
+        elif language == "sh" and "pip install" not in block:
+            program += f"subprocess.run({block!r}, shell=True, check=True)\n"
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False,
+                          env={**os.environ, "PATH": f"{Path(PROGRAM).resolve().parent}:{os.environ['PATH']}"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 class Case(unittest.TestCase):

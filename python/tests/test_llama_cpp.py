@@ -21,7 +21,7 @@ from typing import Any
 
 import countermark
 import numpy as np
-from support import PROFILE, ROOT, Case
+from support import PROFILE, Case, export
 
 try:
     import llama_cpp
@@ -56,8 +56,7 @@ class Embedded(Case):
         temporary = tempfile.TemporaryDirectory()
         cls.addClassCleanup(temporary.cleanup)
         cls.gguf = Path(temporary.name) / "model.gguf"
-        subprocess.run([sys.executable, ROOT / "corpora" / "export.py", "--gguf", cls.gguf],
-                       check=True, capture_output=True)
+        export("--gguf", cls.gguf)
         cls.profile = countermark.Profile.load(PROFILE)
         cls.tokenizer = countermark.Tokenizer.of(cls.profile, PROFILE)
         cls.key = countermark.Key.generate().epoch("embedded", "2026-11")

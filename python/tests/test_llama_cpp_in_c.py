@@ -17,7 +17,7 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from support import PROFILE, ROOT, call
+from support import PROFILE, ROOT, blocks, call
 from test_llama_cpp import Embedded, libllama
 
 LIBRARY = os.environ.get("COUNTERMARK_LIBRARY", "")
@@ -131,9 +131,8 @@ int main(int count, char** arguments) {
 
 
 def snippet() -> str:
-    page = (ROOT / "docs" / "engines" / "llama-cpp.md").read_text(encoding="utf-8")
-    block, = re.findall(r"^```c\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    return block
+    found, = (block for language, block in blocks("engines/llama-cpp.md") if language == "c")
+    return found
 
 
 def words(struct: type[ctypes.Structure]) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-import re
 import subprocess
 import sys
 import textwrap
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import countermark
 import countermark._countermark as compiled
-from support import PROGRAM, ROOT, Case, call
+from support import ROOT, Case, call, run_page
 
 INSTALLED = Path(countermark.__file__).parent
 
@@ -103,19 +102,8 @@ class Package(Case):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_the_examples_of_its_page(self) -> None:
-        page = (ROOT / "docs" / "python.md").read_text()
         os.symlink(ROOT / "corpora", self.folder / "corpora")
-        environment = {**os.environ, "PATH": f"{Path(PROGRAM).resolve().parent}:{os.environ['PATH']}"}
-        # The Python blocks are one program, with the commands between them.
-        program = "import subprocess\n"
-        for language, block in re.findall(r"^```(python|sh)\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
-            if "pip install" in block:
-                continue
-            program += block if language == "python" else f"subprocess.run({block!r}, shell=True, check=True)\n"
-        self.assertGreater(program.count("countermark"), 5)
-        done = subprocess.run([sys.executable, "-c", program], cwd=self.folder, env=environment,
-                              capture_output=True, text=True, check=False)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        run_page("python.md", self.folder)
 
 
 if __name__ == "__main__":
