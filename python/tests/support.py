@@ -55,6 +55,13 @@ def run_page(page: str, folder: Path) -> str:
     return done.stdout
 
 
+def own_layer(words: Any, account: str, key: countermark.Key, profile: countermark.Profile,
+              tokenizer: countermark.Tokenizer | None = None) -> float:
+    """log10 of the p-value of the account's own layer; words are ids or, with a tokenizer, text."""
+    found = countermark.Detector(key, profile, tokenizer, account=account).detect(words)
+    return found["streams"][0]["log10P"]
+
+
 class Case(unittest.TestCase):
     def refused(self, code: str, make: Any, *arguments: object, **keywords: object) -> countermark.Error:
         with self.assertRaises(countermark.Error) as caught:

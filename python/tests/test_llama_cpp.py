@@ -21,7 +21,7 @@ from typing import Any
 
 import countermark
 import numpy as np
-from support import PROFILE, Case, export
+from support import PROFILE, Case, export, own_layer
 
 try:
     import llama_cpp
@@ -73,8 +73,7 @@ class Embedded(Case):
 
     def own_layer(self, text: str, account: str) -> float:
         """log10 of the p-value of the account's own layer."""
-        detector = countermark.Detector(self.key, self.profile, self.tokenizer, account=account)
-        return detector.detect(text)["streams"][0]["log10P"]
+        return own_layer(text, account, self.key, self.profile, self.tokenizer)
 
     def check_account(self, text: str, account: str, other: str) -> None:
         self.assertLess(self.own_layer(text, account), -6, text)
@@ -169,8 +168,7 @@ class InTheLibrary(Embedded):
         self.assertEqual(second["text"], streamed)
         self.assertIsNone(second["account"])
         self.assertIsNone(third["keyId"])  # greedy: nothing of it is marked
-        detector = countermark.Detector(self.key, self.profile, account="alice")
-        self.assertLess(detector.detect(first["ids"])["streams"][0]["log10P"], -6)
+        self.assertLess(own_layer(first["ids"], "alice", self.key, self.profile), -6)
 
     def test_the_service_outlives_its_samplers(self) -> None:
         lines: list[str] = []

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import countermark
-from support import PROFILE, Case, export, run_page
+from support import PROFILE, Case, export, own_layer, run_page
 
 try:
     import torch
@@ -46,8 +46,7 @@ class Generate(Case):
 
     def own_layer(self, ids: torch.Tensor, account: str, key: countermark.Key | None = None) -> float:
         """log10 of the p-value of the account's own layer."""
-        detector = countermark.Detector(key or self.key, self.profile, account=account)
-        return detector.detect(ids.numpy())["streams"][0]["log10P"]
+        return own_layer(ids.numpy(), account, key or self.key, self.profile)
 
     def test_the_page(self) -> None:
         (self.folder / "my-model").symlink_to(self.exported)
