@@ -207,7 +207,7 @@ def main() -> None:
         Llama.transcripts = deployment.transcripts
         return create_app(deployment.service, accounts=accounts, **settings)
 
-    server.create_app = create  # type: ignore[attr-defined]
+    server.create_app = create  # type: ignore[assignment,attr-defined]
     sys.exit(server.main())  # type: ignore[no-untyped-call]
 
 
