@@ -29,6 +29,8 @@ from llama_cpp import llama_cpp as libllama
 
 from countermark._countermark import Response, Service, TranscriptWriter
 
+_ACCOUNTS = "header:X-Countermark-Account"  # where they come from by default
+
 # (account, cohort, whether marked) of what this thread or task begins to write.
 _written_for: contextvars.ContextVar[tuple[str | None, str | None, bool]] = contextvars.ContextVar(
     "countermark_written_for", default=(None, None, True))
@@ -72,7 +74,7 @@ class Llama(llama_cpp.Llama):
         last = libllama.llama_sampler_chain_n(chain) - 1
         if libllama.llama_sampler_name(libllama.llama_sampler_chain_get(chain, last)) != b"dist":
             return sampler
-        init = ctypes.cast(libllama.llama_sampler_init, ctypes.c_void_p).value
+        init = ctypes.cast(libllama.llama_sampler_init, ctypes.c_void_p).value or 0
         marking, response = self.service.llama_sampler(
             init, account=account, cohort=cohort, marked=marked, max_tokens=self.n_ctx())
         self._begun = response, account, cohort
@@ -105,7 +107,7 @@ class Llama(llama_cpp.Llama):
         if ended:
             ids = ids[:-1]
         response, account, cohort = self._begun
-        kept = {} if response is None else {"epoch": response.epoch, "key_id": response.key_id,
+        kept: dict[str, Any] = {} if response is None else {"epoch": response.epoch, "key_id": response.key_id,
                                             "slots": response.slots}
         self.transcripts.write(
             id=uuid.uuid4().hex, profile=self.service.profile.digest, prompt_ids=prompt, ids=ids,
@@ -119,6 +121,14 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
+def _header(source: str) -> bytes:
+    """The header of "header:NAME", as ASGI spells it; empty for "user"."""
+    kind, _, name = source.partition(":")
+    if source != "user" and (kind != "header" or not name):
+        raise ValueError(f"accounts: expected \"user\" or \"header:NAME\", not {source!r}")
+    return name.lower().encode("latin-1")
+
+
 class Accounts:
     """ASGI middleware: each request's answers are written for the account that it names.
 
@@ -128,10 +138,7 @@ class Accounts:
 
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], source: str) -> None:
         self._app = app
-        kind, _, name = source.partition(":")
-        if source != "user" and (kind != "header" or not name):
-            raise ValueError(f"expected \"user\" or \"header:NAME\", not {source!r}")
-        self._header = name.lower().encode("latin-1")
+        self._header = _header(source)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -168,7 +175,7 @@ class Accounts:
         return again, user if isinstance(user, str) else ""
 
 
-def create_app(service: Service, *arguments: Any, accounts: str = "header:x-countermark-account",
+def create_app(service: Service, *arguments: Any, accounts: str = _ACCOUNTS,
                **keywords: Any) -> Any:
     """llama_cpp.server's application with the mark in it; further arguments are its create_app's.
 
@@ -176,6 +183,7 @@ def create_app(service: Service, *arguments: Any, accounts: str = "header:x-coun
     """
     from llama_cpp.server import app
 
+    _header(accounts)  # the middleware is made when it is too late to stop the start
     Llama.service = service
     llama_cpp.Llama = Llama  # type: ignore[misc]
     application = app.create_app(*arguments, **keywords)
@@ -189,11 +197,17 @@ def main() -> None:
 
     from countermark.deployment import Deployment
 
-    deployment = Deployment.from_environment()
-    Llama.transcripts = deployment.transcripts
-    accounts = os.environ.get("COUNTERMARK_ACCOUNTS", "header:x-countermark-account")
-    server.create_app = lambda **settings: create_app(  # type: ignore[attr-defined]
-        deployment.service, accounts=accounts, **settings)
+    def create(**settings: Any) -> Any:  # once its options are read: --help needs no key
+        accounts = os.environ.get("COUNTERMARK_ACCOUNTS") or _ACCOUNTS
+        try:
+            _header(accounts)
+            deployment = Deployment.from_environment()
+        except (ValueError, OSError) as error:
+            sys.exit(f"countermark.llama_cpp: error: {error}")
+        Llama.transcripts = deployment.transcripts
+        return create_app(deployment.service, accounts=accounts, **settings)
+
+    server.create_app = create  # type: ignore[assignment,attr-defined]
     sys.exit(server.main())  # type: ignore[no-untyped-call]
 
 

@@ -157,7 +157,7 @@ def _top_p(logits: torch.Tensor, sampling: list[Any]) -> list[float]:
     return shares
 
 
-class Watermark(CustomLogitProcessor):  # type: ignore[misc]
+class Watermark(CustomLogitProcessor):
     """What a request names as its custom_logit_processor, by to_str().
 
     custom_params must be there, with countermark_account and countermark_cohort, the pseudonyms, or

@@ -50,8 +50,8 @@ class Processor(LogitsProcessor):
         self._watermark = watermark
         self._responses: list[Response] = []
         self._prompt = 0  # tokens before the answer, padding included
-        self._written = np.empty((0, 0), dtype=np.int64)  # rows x tokens of the answers so far
-        self._ended = np.empty(0, dtype=bool)
+        self._written: np.ndarray = np.empty((0, 0), dtype=np.int64)  # rows x tokens of the answers so far
+        self._ended: np.ndarray = np.empty(0, dtype=bool)
 
     def _begin(self, rows: int, prompt: int) -> None:
         mark = self._watermark
@@ -80,9 +80,9 @@ class Processor(LogitsProcessor):
             response.commit(answers[i, start:self._watermark.max_tokens])
         self._written = answers
         if self._watermark.eos_token_ids:
-            self._ended = np.isin(answers, self._watermark.eos_token_ids).any(axis=1)
+            self._ended = np.any(np.isin(answers, self._watermark.eos_token_ids), axis=1)
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """scores, rows x vocabulary, with all but each row's token at -inf."""
         ids = input_ids.detach().cpu().numpy()
         if not self._responses:

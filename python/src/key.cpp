@@ -53,7 +53,8 @@ A master key stays offline; servers and verifiers hold epoch keys. Immutable, sa
 threads, wiped when it goes. It never prints its secret and cannot be pickled or copied.)")
       .def_static(
           "load", [](const Path& path) { return Key{value(io::load_key(path.string()))}; },
-          "path"_a, Unlocked(), R"(The key in a file.
+          "path"_a, Unlocked(), nb::sig("def load(path: str | os.PathLike[str]) -> Key"),
+          R"(The key in a file.
 
 Raises Error: "permission" when group or others can read a regular file (chmod 600), "key" when it
 is malformed, "io". A pipe is taken as it is; "-" is standard input.)")
@@ -73,7 +74,9 @@ The string stays in Python's memory: prefer load. Raises Error "key" with the by
           "model"_a, "epoch"_a, R"(The key of one model and epoch, derived from this master key.
 
 Both ids are 1 to 255 bytes of UTF-8. Raises Error: "invalid-argument", or "key" for an epoch key.)")
-      .def("save", save, "path"_a, Unlocked(), R"(Writes a key file, readable by you alone (0600).
+      .def("save", save, "path"_a, Unlocked(),
+           nb::sig("def save(self, path: str | os.PathLike[str]) -> None"),
+           R"(Writes a key file, readable by you alone (0600).
 
 Whole or not at all, and never over what is there: Error "exists".)")
       .def_prop_ro(

@@ -32,7 +32,7 @@ void bind_profile(nb::module_& m) {
       });
 
   nb::class_<TokenizerReference>(m, "TokenizerReference", "Which tokenizer counts the tokens.")
-      .def_ro("name", &TokenizerReference::name)
+      .def_ro("name", &TokenizerReference::name, "Says how text is cut, where the file does not.")
       .def_ro("sha256", &TokenizerReference::sha256, "Of the tokenizer's file: 64 hex digits.")
       .def_ro("file", &TokenizerReference::file, "Relative to the profile; may be empty.")
       .def("__repr__", [](const TokenizerReference& reference) {
@@ -48,11 +48,13 @@ Holds no secret. Immutable.)")
       .def_static(
           "load", [](const Path& path) { return value(io::load_profile(path.string())); }, "path"_a,
           nb::call_guard<nb::gil_scoped_release>(),
+          nb::sig("def load(path: str | os.PathLike[str]) -> Profile"),
           R"(The profile in a file. Raises Error with file and field.)")
       .def_static(
           "parse", [](std::string_view json) { return value(Profile::parse(json)); }, "json"_a,
           R"(The profile in JSON text. Raises Error: "invalid-input", "unsupported", with the field.)")
-      .def_prop_ro("scheme", [](const Profile&) { return Profile::kScheme; })
+      .def_prop_ro(
+          "scheme", [](const Profile&) { return Profile::kScheme; }, "\"countermark/1\".")
       .def_prop_ro("layers", &Profile::layers, "The layers in ascending width.")
       .def_prop_ro("tokenizer", &Profile::tokenizer,
                    "What the profile says of its tokenizer; None: only token ids are accepted.")

@@ -367,7 +367,8 @@ void bind_response(nb::module_& m) {
 It belongs to one thread at a time and keeps the key that it began with.)")
       .def(
           "commit", commit, "tokens"_a,
-          nb::sig("def commit(self, tokens: int | Sequence[int]) -> None"),
+          nb::sig(
+              "def commit(self, tokens: int | collections.abc.Sequence[int] | typing.Any) -> None"),
           R"(Appends a token, or several, all or none: what the engine went on with, drawn or forced.
 
 Raises Error "invalid-argument" beyond max_tokens.)")
@@ -378,13 +379,16 @@ Raises Error "invalid-argument" beyond max_tokens.)")
           "rewind", rewind, "point"_a,
           R"(Forgets what came after a point: for tokens that are dropped without regard to what they say.
 
-A retry because of the content is another response, or a draw with attempts > 0.)")
+A retry because of the content is another response, or a draw with attempts > 0. Raises Error
+"invalid-argument" for a point that lies ahead.)")
       .def(
           "start_channel",
           [](Served& served) {
             if (!served.response.start_channel()) refuse("", "a response has at most 64 channels");
           },
-          "Starts another channel, as from thinking to answer: contexts do not reach back.")
+          R"(Starts another channel, as from thinking to answer: contexts do not reach back.
+
+Raises Error "invalid-argument" after 64 of them.)")
       .def(
           "copy",
           [](const Served& served) {
@@ -405,17 +409,20 @@ response of its own.)")
       .def_prop_ro(
           "key_id", [](const Served& served) { return or_none(served.response.mark().key_id()); },
           "None for a response that began without a key.")
-      .def_prop_ro("epoch",
-                   [](const Served& served) { return or_none(served.response.mark().epoch_id()); })
+      .def_prop_ro(
+          "epoch", [](const Served& served) { return or_none(served.response.mark().epoch_id()); },
+          "Of its key; None without one.")
       .def_prop_ro("slots", slots,
                    "By layer of the profile: the slot that the nonce chose. Empty without a key.")
       .def(
           "words", words, "tokens"_a, "path"_a = nb::make_tuple(), "attempt"_a = 0,
-          nb::sig("def words(self, tokens: Sequence[int], path: Sequence[int] = (), "
-                  "attempt: int = 0) -> tuple[list[int], str]"),
+          nb::sig("def words(self, tokens: collections.abc.Sequence[int] | typing.Any, "
+                  "path: collections.abc.Sequence[int] | typing.Any = (), attempt: int = 0) "
+                  "-> tuple[list[int], str]"),
           R"(The 32-bit words that decide the next draw, one for each token, and the kind of the draw.
 
-For implementations of the draw elsewhere, as on a GPU, that want to compare.)")
+path: drafts after the committed tokens. attempt > 0: drawn again, unmarked. For implementations of
+the draw elsewhere, as on a GPU, that want to compare.)")
       .def("secret_schedule", schedule,
            R"(The keys and tags of this response, for countermark.device alone.
 
@@ -438,8 +445,8 @@ start.)")
 
 policy says what a response gets when there is no key: "serve-unmarked" (drawn unmarked, counted),
 or "refuse" (respond raises). log gets lines that are worth a log, at most one a minute, on any
-thread; one that refers to the service keeps it alive. may_leak_timing allows a machine without AES instructions. Raises Error "key",
-"unsupported".)")
+thread; one that refers to the service keeps it alive. may_leak_timing allows a machine without AES
+instructions. Raises Error: "key" for a master key, "unsupported", "invalid-argument".)")
       .def("describe", &Service::describe,
            "One line for the log of a start: version, scheme, profile, model, epoch, key, kernel, "
            "policy.")
@@ -451,8 +458,10 @@ thread; one that refers to the service keeps it alive. may_leak_timing allows a 
 account and cohort are pseudonyms; a layer without its identity is drawn unmarked. nonce is new for
 every response, alternative and retry (None: random); plain_key, 16 bytes of the engine's generator,
 keys the unmarked draws (None: random). marked=False is the operator's decision to leave this one
-unmarked. Allocates about 40 bytes a token. Raises Error "key" without a key under the policy
-"refuse".)")
+unmarked. max_contexts bounds the contexts that are remembered (None: one for every token); further
+draws are "history-full". Allocates about 40 bytes a token. Raises Error: "key" without a key under
+the policy "refuse", "invalid-argument" for an empty name or nonce, another size of plain_key or
+max_tokens outside of 1 to 2^30.)")
       .def("llama_sampler", llama_sampler_of, "init"_a, nb::kw_only(), "account"_a = nb::none(),
            "cohort"_a = nb::none(), "max_tokens"_a, "nonce"_a = nb::none(),
            "plain_key"_a = nb::none(), "max_contexts"_a = nb::none(), "marked"_a = true,
@@ -464,12 +473,16 @@ key_id, epoch and slots. countermark.llama_cpp puts the sampler in its place.)")
       .def("sample", sample_rows, "responses"_a, "logits"_a, nb::kw_only(), "temperature"_a = 1.0,
            "top_k"_a = 0, "top_p"_a = 1.0, "min_p"_a = 0.0, "attempts"_a = 0, "ids"_a = nb::none(),
            "parents"_a = nb::none(), "drafts"_a = 0,
-           nb::sig("def sample(self, responses: Sequence[Response], logits: Any, *, "
-                   "temperature: float | Sequence[float] = 1.0, top_k: int | Sequence[int] = 0, "
-                   "top_p: float | Sequence[float] = 1.0, min_p: float | Sequence[float] = 0.0, "
-                   "attempts: int | Sequence[int] = 0, ids: Sequence[Any] | None = None, "
-                   "parents: Sequence[int] | None = None, drafts: int | Sequence[int] = 0) "
-                   "-> list[Draw]"),
+           nb::sig("def sample(self, responses: collections.abc.Sequence[Response], "
+                   "logits: typing.Any, *, "
+                   "temperature: float | collections.abc.Sequence[float] = 1.0, "
+                   "top_k: int | collections.abc.Sequence[int] = 0, "
+                   "top_p: float | collections.abc.Sequence[float] = 1.0, "
+                   "min_p: float | collections.abc.Sequence[float] = 0.0, "
+                   "attempts: int | collections.abc.Sequence[int] = 0, "
+                   "ids: collections.abc.Sequence[typing.Any] | None = None, "
+                   "parents: collections.abc.Sequence[int] | None = None, "
+                   "drafts: int | collections.abc.Sequence[int] = 0) -> list[Draw]"),
            R"(Draws the next token of each row; remembers nothing until a token is committed.
 
 logits: rows x vocabulary (or one row), float32, float16 or bfloat16 in host memory, numpy or torch,
@@ -493,8 +506,10 @@ Raises Error "mismatch" for another model's key, and the old one stays.)")
       .def_prop_ro(
           "key_id", [](const Service& service) { return or_none(service.key_id()); },
           "Of responses that begin now; None without a key.")
-      .def_prop_ro("profile", [](const Service& service) { return service.profile(); })
-      .def("counters", counters,
+      .def_prop_ro(
+          "profile", [](const Service& service) { return service.profile(); },
+          "The profile that it was made with.")
+      .def("counters", counters, nb::sig("def counters(self) -> dict[str, int]"),
            "Draws by kind since the start, and \"error\", \"responses\", \"refused\", "
            "\"key-changes\".")
       .def("add_draws", add_draws, "counted"_a,
@@ -502,7 +517,8 @@ Raises Error "mismatch" for another model's key, and the old one stays.)")
            R"(Counts draws by kind, and "error", that were made elsewhere, as by countermark.device.
 
 Raises Error "invalid-argument" for another kind.)")
-      .def("metrics", &Service::metrics, "The same in Prometheus' text format.")
+      .def("metrics", &Service::metrics,
+           "The counters, and what describe() says, in Prometheus' text format.")
       .def("__repr__", [](const Service& service) { return "<" + service.describe() + ">"; });
 }
 

@@ -123,6 +123,7 @@ does not know it refuses. Immutable, safe to share among threads.)")
             return value(text::load_tokenizer(path.string(), name));
           },
           "path"_a, "name"_a = "", Unlocked(),
+          nb::sig("def load(path: str | os.PathLike[str], name: str = '') -> Tokenizer"),
           R"(The tokenizer in a file.
 
 name says how text is cut where the file does not (rank files, some GGUF files); by default it is
@@ -130,8 +131,8 @@ the file's own without its extension. Raises Error: "unsupported" with the unkno
 "invalid-input", "io".)")
       .def_static("of", of_profile, "profile"_a, "profile_path"_a, "path"_a = nb::none(),
                   Unlocked(),
-                  nb::sig("def of(profile: Profile, profile_path: str | os.PathLike, "
-                          "path: str | os.PathLike | None = None) -> Tokenizer | None"),
+                  nb::sig("def of(profile: Profile, profile_path: str | os.PathLike[str], "
+                          "path: str | os.PathLike[str] | None = None) -> Tokenizer | None"),
                   R"(The tokenizer that a profile names: beside the profile, or at path.
 
 None when there is neither. Raises Error "mismatch" when its digest is not the profile's.)")
@@ -144,7 +145,8 @@ None when there is neither. Raises Error "mismatch" when its digest is not the p
 
 Special tokens that are spelled out in it are ordinary text. O(n log n), without the GIL.)")
       .def("decode", decode, "ids"_a, "errors"_a = "strict",
-           nb::sig("def decode(self, ids: object, errors: str = 'strict') -> str"),
+           nb::sig("def decode(self, ids: collections.abc.Sequence[int] | typing.Any, "
+                   "errors: str = 'strict') -> str"),
            R"(The text of ids: a sequence of integers, or a one-dimensional integer array.
 
 errors is that of bytes.decode, for ids that begin or end inside a character. Raises Error

@@ -120,11 +120,12 @@ start.)")
            "cohort"_a = nb::none(), "epoch"_a = nb::none(), "key_id"_a = nb::none(),
            "slots"_a = std::vector<std::uint32_t>{}, "marked"_a = nb::none(),
            "finish"_a = nb::none(), "time"_a = nb::none(),
-           nb::sig("def write(self, *, id: str, profile: str, ids: Sequence[int], "
-                   "text: str | None, prompt_ids: Sequence[int] | None = None, "
+           nb::sig("def write(self, *, id: str, profile: str, "
+                   "ids: collections.abc.Sequence[int] | typing.Any, text: str | None, "
+                   "prompt_ids: collections.abc.Sequence[int] | typing.Any | None = None, "
                    "prompt_sha256: str | None = None, account: str | None = None, "
                    "cohort: str | None = None, epoch: str | None = None, "
-                   "key_id: str | None = None, slots: Sequence[int] = (), "
+                   "key_id: str | None = None, slots: collections.abc.Sequence[int] = (), "
                    "marked: int | None = None, finish: str | None = None, "
                    "time: float | None = None) -> bool"),
            R"(Queues the record of one answer; False when it was dropped. Never waits for the file.
@@ -152,7 +153,7 @@ time: seconds since 1970; None is now. Raises Error "invalid-argument" with the 
   m.def(
       "prompt_sha256",
       [](const nb::object& ids) { return text::prompt_sha256(token_ids(ids, "ids")); }, "ids"_a,
-      nb::sig("def prompt_sha256(ids: Sequence[int]) -> str"),
+      nb::sig("def prompt_sha256(ids: collections.abc.Sequence[int] | typing.Any) -> str"),
       "The digest that stands for a prompt: SHA-256 of its ids, four bytes each, little-endian.");
 }
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -26,6 +28,38 @@ def call(*arguments: object) -> str:
     done = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, check=False)
     assert done.returncode == 0, f"{arguments}: {done.stderr.decode()}"
     return done.stdout.decode()
+
+
+def export(form: str, path: Path) -> None:
+    """Writes the embedded model for an engine: form is --hf or --gguf."""
+    subprocess.run([sys.executable, ROOT / "corpora" / "export.py", form, path], check=True, capture_output=True)
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """The language and the text of each block of a page in docs/."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return re.findall(r"^```(\w+)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def run_page(page: str, folder: Path) -> str:
+    """What a page's shell and Python blocks print, run as one program; installing is left out."""
+    program = "import subprocess\n"
+    for language, block in blocks(page):
+        if language == "python":
+            program += block
+        elif language == "sh" and "pip install" not in block:
+            program += f"subprocess.run({block!r}, shell=True, check=True)\n"
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False,
+                          env={**os.environ, "PATH": f"{Path(PROGRAM).resolve().parent}:{os.environ['PATH']}"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def own_layer(words: Any, account: str, key: countermark.Key, profile: countermark.Profile,
+              tokenizer: countermark.Tokenizer | None = None) -> float:
+    """log10 of the p-value of the account's own layer; words are ids or, with a tokenizer, text."""
+    found = countermark.Detector(key, profile, tokenizer, account=account).detect(words)
+    return found["streams"][0]["log10P"]
 
 
 class Case(unittest.TestCase):

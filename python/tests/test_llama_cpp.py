@@ -21,7 +21,7 @@ from typing import Any
 
 import countermark
 import numpy as np
-from support import PROFILE, ROOT, Case
+from support import PROFILE, Case, export, own_layer
 
 try:
     import llama_cpp
@@ -56,8 +56,7 @@ class Embedded(Case):
         temporary = tempfile.TemporaryDirectory()
         cls.addClassCleanup(temporary.cleanup)
         cls.gguf = Path(temporary.name) / "model.gguf"
-        subprocess.run([sys.executable, ROOT / "corpora" / "export.py", "--gguf", cls.gguf],
-                       check=True, capture_output=True)
+        export("--gguf", cls.gguf)
         cls.profile = countermark.Profile.load(PROFILE)
         cls.tokenizer = countermark.Tokenizer.of(cls.profile, PROFILE)
         cls.key = countermark.Key.generate().epoch("embedded", "2026-11")
@@ -74,8 +73,7 @@ class Embedded(Case):
 
     def own_layer(self, text: str, account: str) -> float:
         """log10 of the p-value of the account's own layer."""
-        detector = countermark.Detector(self.key, self.profile, self.tokenizer, account=account)
-        return detector.detect(text)["streams"][0]["log10P"]
+        return own_layer(text, account, self.key, self.profile, self.tokenizer)
 
     def check_account(self, text: str, account: str, other: str) -> None:
         self.assertLess(self.own_layer(text, account), -6, text)
@@ -170,8 +168,7 @@ class InTheLibrary(Embedded):
         self.assertEqual(second["text"], streamed)
         self.assertIsNone(second["account"])
         self.assertIsNone(third["keyId"])  # greedy: nothing of it is marked
-        detector = countermark.Detector(self.key, self.profile, account="alice")
-        self.assertLess(detector.detect(first["ids"])["streams"][0]["log10P"], -6)
+        self.assertLess(own_layer(first["ids"], "alice", self.key, self.profile), -6)
 
     def test_the_service_outlives_its_samplers(self) -> None:
         lines: list[str] = []
@@ -298,8 +295,9 @@ class OverHttp(Embedded):
 
     def test_where_accounts_come_from(self) -> None:
         for source in ("", "header:", "cookie:a"):
-            with self.assertRaisesRegex(ValueError, "expected \"user\" or"):
-                Accounts(None, source)  # type: ignore[arg-type]
+            for refusing in (Accounts, create_app):  # at once: not when a server is asked
+                with self.assertRaisesRegex(ValueError, "expected \"user\" or"):
+                    refusing(None, **{"source" if refusing is Accounts else "accounts": source})
 
 
 class AProcess(Embedded):
@@ -384,8 +382,22 @@ class AProcess(Embedded):
         server, _ = self.start()
         self.assertNotEqual(server.wait(), 0)
         log = (self.folder / "log").read_text()
+        self.assertIn("countermark.llama_cpp: error: ", log)
         self.assertIn("chmod 600", log)
         self.assertNotIn("CM-SECRET", log)
+
+    def test_bad_accounts_stop_the_start(self) -> None:
+        self.environment["COUNTERMARK_ACCOUNTS"] = "cookie:a"
+        server, _ = self.start()
+        self.assertIsNotNone(server.poll())
+        self.assertIn("error: accounts: expected", (self.folder / "log").read_text())
+
+    def test_help_needs_no_key(self) -> None:
+        bare = {name: value for name, value in os.environ.items() if not name.startswith("COUNTERMARK_")}
+        done = subprocess.run([sys.executable, "-m", "countermark.llama_cpp", "--help"], env=bare,
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("--interrupt_requests", done.stdout)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-import re
 import subprocess
 import sys
 import textwrap
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import countermark
 import countermark._countermark as compiled
-from support import PROGRAM, ROOT, Case, call
+from support import ROOT, Case, call, run_page
 
 INSTALLED = Path(countermark.__file__).parent
 
@@ -71,29 +70,40 @@ class Package(Case):
                 queued: bool = deployment.transcripts.write(id="1", profile=profile.digest, ids=ids, text=None)
                 lost: int = deployment.transcripts.counters()["dropped"]
             accounts: list[str | None] = [record["account"] for record in countermark.read_transcripts("served.jsonl")]
+            service: countermark.Service = countermark.Service(key, profile, log=print)
+            response: countermark.Response = service.respond(account="a", max_tokens=3)
+            row: memoryview = memoryview(b"")
+            draws: list[countermark.Draw] = service.sample([response], row, temperature=[0.8], top_k=5, ids=[[1, 2]])
+            response.commit([draw.token for draw in draws if draw.token is not None])
+            response.commit(row)
+            address, begun = service.llama_sampler(4096, max_tokens=3)
+            marked: int = service.counters()["marked"] + address
+            with countermark.TranscriptWriter(pathlib.Path("served.jsonl")) as writer:
+                writer.write(id="2", profile=service.profile.digest, ids=row, text="", slots=begun.slots)
+            version: str = countermark.__version__
+            service.sample([response], row, temperature="hot")  # type: ignore[arg-type]
+            countermark.Service(key, log="a file")  # type: ignore[arg-type]
+            service.counters()["marked"].upper()  # type: ignore[attr-defined]
             print(key.key_id.upper())  # type: ignore[union-attr]
             Detector(profile, key)  # type: ignore[arg-type]
             found["pvalue"]  # type: ignore[typeddict-item]
             deployment.transcripts.close()  # type: ignore[union-attr]
         """))
-        done = subprocess.run([sys.executable, "-m", "mypy", "--strict", program], cwd=self.folder,
+        self.check_types(program)
+
+    def test_types_of_its_own(self) -> None:
+        # What mypy passes over in a package that is only imported. Engines need not be there.
+        self.check_types("--follow-imports=skip", "--ignore-missing-imports", "--allow-subclassing-any",
+                         "--no-warn-unused-ignores", "-p", "countermark")
+
+    def check_types(self, *what: object) -> None:
+        done = subprocess.run([sys.executable, "-m", "mypy", "--strict", *map(str, what)], cwd=self.folder,
                               capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_the_examples_of_its_page(self) -> None:
-        page = (ROOT / "docs" / "python.md").read_text()
         os.symlink(ROOT / "corpora", self.folder / "corpora")
-        environment = {**os.environ, "PATH": f"{Path(PROGRAM).resolve().parent}:{os.environ['PATH']}"}
-        # The Python blocks are one program, with the commands between them.
-        program = "import subprocess\n"
-        for language, block in re.findall(r"^```(python|sh)\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
-            if "pip install" in block:
-                continue
-            program += block if language == "python" else f"subprocess.run({block!r}, shell=True, check=True)\n"
-        self.assertGreater(program.count("countermark"), 5)
-        done = subprocess.run([sys.executable, "-c", program], cwd=self.folder, env=environment,
-                              capture_output=True, text=True, check=False)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        run_page("python.md", self.folder)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import threading
 import unittest
 
 import countermark
-from support import Case
+from support import Case, own_layer
 
 try:
     import numpy as np
@@ -47,8 +47,7 @@ class Serving(Case):
 
     def p(self, key: countermark.Key, ids: list[int], account: str = "alice") -> float:
         """log10 of the p-value of the claimed account's own layer."""
-        detector = countermark.Detector(key, countermark.Profile.defaults(), account=account)
-        return detector.detect(ids)["streams"][0]["log10P"]
+        return own_layer(ids, account, key, countermark.Profile.defaults())
 
     def test_its_text_carries_the_mark(self) -> None:
         ids = self.write(self.serve())

@@ -24,7 +24,7 @@ from unittest import mock
 
 import countermark
 import released
-from support import PROFILE, Case
+from support import PROFILE, Case, own_layer
 
 try:
     import dill  # noqa: F401
@@ -236,8 +236,7 @@ class SGLang(Case):
 
     def own_layer(self, ids: Any, account: str) -> float:
         """log10 of the p-value of the account's own layer."""
-        detector = countermark.Detector(self.key, countermark.Profile.load(PROFILE), account=account)
-        return detector.detect(np.asarray(ids))["streams"][0]["log10P"]
+        return own_layer(np.asarray(ids), account, self.key, countermark.Profile.load(PROFILE))
 
     def test_serialized_it_is_a_name(self) -> None:
         self.assertLess(len(self.text), 300)

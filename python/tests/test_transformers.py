@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 import unittest
 from pathlib import Path
 from typing import Any
 
 import countermark
-from support import PROFILE, ROOT, Case
+from support import PROFILE, Case, export, own_layer, run_page
 
 try:
     import torch
@@ -27,9 +25,8 @@ class Generate(Case):
     def setUpClass(cls) -> None:
         temporary = tempfile.TemporaryDirectory()
         cls.addClassCleanup(temporary.cleanup)
-        folder = Path(temporary.name) / "model"
-        subprocess.run([sys.executable, ROOT / "corpora" / "export.py", "--hf", folder], check=True,
-                       capture_output=True)
+        folder = cls.exported = Path(temporary.name) / "model"
+        export("--hf", folder)
         cls.model = transformers.AutoModelForCausalLM.from_pretrained(folder)
         cls.tokenizer = transformers.AutoTokenizer.from_pretrained(folder, padding_side="left")
         cls.tokenizer.pad_token = cls.tokenizer.eos_token
@@ -49,8 +46,15 @@ class Generate(Case):
 
     def own_layer(self, ids: torch.Tensor, account: str, key: countermark.Key | None = None) -> float:
         """log10 of the p-value of the account's own layer."""
-        detector = countermark.Detector(key or self.key, self.profile, account=account)
-        return detector.detect(ids.numpy())["streams"][0]["log10P"]
+        return own_layer(ids.numpy(), account, key or self.key, self.profile)
+
+    def test_the_page(self) -> None:
+        (self.folder / "my-model").symlink_to(self.exported)
+        said = run_page("engines/transformers.md", self.folder)
+        # An answer that the model ends early may be too short for a verdict.
+        self.assertIn("key=", said)
+        self.assertRegex(said, r"\nanswer\.txt:1: \S+\n")
+        self.assertIn("alice: ", said)
 
     def test_each_row_carries_its_account(self) -> None:
         prompts = ["The server", "A function that returns the number of rows", "When"]

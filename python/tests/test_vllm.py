@@ -21,7 +21,7 @@ from unittest import mock
 
 import countermark
 import released
-from support import PROFILE, Case
+from support import PROFILE, Case, own_layer
 
 try:
     import numpy as np
@@ -132,8 +132,7 @@ class Vllm(Case):
 
     def p(self, ids: list[int], account: str, key: countermark.Key | None = None) -> float:
         """log10 of the p-value of the claimed account's own layer."""
-        detector = countermark.Detector(key or self.key, countermark.Profile.defaults(), account=account)
-        return detector.detect(ids)["streams"][0]["log10P"]
+        return own_layer(ids, account, key or self.key, countermark.Profile.defaults())
 
     def check_texts(self, requests: list[Request]) -> None:
         """What was written for an account is found for it, and for no other account or key."""

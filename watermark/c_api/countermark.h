@@ -14,8 +14,8 @@
  *
  * Every struct begins with its size, so that a program goes on working with libraries that know
  * more fields: set it with sizeof, and zero the rest (CM_INIT does both). Only struct cm_draw never
- * grows. Strings are UTF-8. Handles are freed with their own function, which
- * takes NULL; a service after its responses. */
+ * grows. Strings are UTF-8. Handles are freed with their own function, which takes NULL; a service
+ * after its responses and samplers. */
 #ifndef COUNTERMARK_H_
 #define COUNTERMARK_H_
 
@@ -154,10 +154,12 @@ struct cm_response_options {
   const uint8_t* nonce;     /* new for every response, alternative and retry; NULL: random */
   size_t nonce_size;        /* in bytes */
   const uint8_t* plain_key; /* 16 bytes for the unmarked draws, of the engine; NULL: random */
-  uint64_t max_tokens;      /* that can be committed; about 40 bytes each are allocated here */
+  uint64_t max_tokens;      /* to be committed, 1 to 2^30; about 40 bytes each are allocated here */
   uint64_t max_contexts;    /* of the history; 0: one for every token */
 };
 
+/* Begins a response under the key of now. CM_KEY without one under the policy CM_REFUSE;
+ * CM_INVALID_ARGUMENT for numbers out of their range. */
 CM_API int32_t cm_response_create(struct cm_service* service,
                                   const struct cm_response_options* options,
                                   struct cm_response** out, struct cm_error* error);
@@ -247,7 +249,7 @@ struct llama_sampler_i;
  * draws among the candidates that the samplers before it have left, as they stand. `init` is
  * llama.cpp's own llama_sampler_init; llama_sampler_free, or the chain, frees it, before the
  * service. Works with every llama.cpp whose sampler interface begins with name, accept, apply,
- * reset, clone, free.
+ * reset, clone, free. Fails as cm_response_create does.
  *
  * What is accepted before the first draw is the prompt and no part of the response. Resetting it
  * begins another response with a new nonce; a clone draws alike. Once max_tokens are committed the
