@@ -106,6 +106,7 @@ class Deployment:
         self._metrics_path = None if metrics is None else Path(metrics)
         # Looked at before it is read: what changes in between is seen as a change.
         self._key_seen = _seen(self._key_path)
+        self._key_refused: _Seen | None = None  # reported
         self._key_failures = 0
         self.profile = Profile.load(profile)
         self.service = Service(Key.load(key), self.profile, policy=policy, log=LOG.warning)
@@ -211,8 +212,9 @@ class Deployment:
         seen = _seen(self._key_path)
         if seen == self._key_seen:
             return
-        self._key_seen = seen
+        refused, self._key_refused = self._key_refused, None
         if seen is None:
+            self._key_seen = seen
             self.service.revoke_key()
             LOG.warning("the key file is gone, the key is revoked: %s", self.service.describe())
             return
@@ -222,10 +224,15 @@ class Deployment:
                 raise Error(f"{self._key_path}: expected a regular file", "io", os.fspath(self._key_path))
             self.service.set_key(Key.load(self._key_path))
         except Error as error:
-            self._key_failures += 1
-            LOG.error("the new key is refused, key %s stays: %s", self.service.key_id or "-", error)
+            self._key_refused = seen
+            if seen != refused:
+                self._key_failures += 1
+                LOG.error("the new key is refused, key %s stays: %s", self.service.key_id or "-", error)
+            if error.code == "io":  # no descriptor, a disk that does not answer: not the file's fault
+                return
         else:
             LOG.warning("a new key: %s", self.service.describe())
+        self._key_seen = seen
 
     def _write_metrics(self) -> None:
         if self._metrics_path is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import stat
 import subprocess
 import sys
@@ -142,6 +143,22 @@ class Deploying(Case):
         self.wait(lambda: "countermark_key_failures_total 1\n" in made.metrics(), "a failure")
         self.key_path.chmod(0o600)
         self.wait(lambda: made.service.key_id == following.key_id, "the new key")
+
+    def test_a_key_that_could_not_be_read_is_tried_again(self) -> None:
+        made = self.deploy()
+        following = self.master.epoch("demo", "2026-12")
+        new = self.folder / "new.key"
+        following.save(new)
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))  # no file can be opened
+            new.rename(self.key_path)
+            self.wait(lambda: "countermark_key_failures_total 1\n" in made.metrics(), "a failure")
+            time.sleep(0.1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        self.wait(lambda: made.service.key_id == following.key_id, "the new key")
+        self.assertEqual(sum("the new key is refused" in line for line in self.lines), 1)
 
     def test_a_key_removed_is_revoked(self) -> None:
         made = self.deploy(COUNTERMARK_POLICY="refuse")
