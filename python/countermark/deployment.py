@@ -85,7 +85,8 @@ class Deployment:
     Raises Error when the key, the profile or the transcripts are bad, and OSError when the metrics
     cannot be written: the server must not start. Logs by logging.getLogger("countermark"), to
     standard error where nobody has set it up, and never a key. The files are looked at on a thread
-    of its own, never on the engine's step.
+    of its own, never on the engine's step. A forked process goes on by itself, with the same files
+    but without metrics.
     """
 
     service: Service
@@ -111,6 +112,7 @@ class Deployment:
         self.profile = Profile.load(profile)
         self.service = Service(Key.load(key), self.profile, policy=policy, log=LOG.warning)
         self.service.marking = not self._off_path.exists()
+        self._transcripts_path = transcripts
         self.transcripts = None if transcripts is None else TranscriptWriter(transcripts)
         try:
             self._write_metrics()
@@ -122,9 +124,9 @@ class Deployment:
         self._closed = threading.Event()
         _make_lines_visible()
         LOG.info("%s", self.service.describe())
-        self._watcher = threading.Thread(target=self._watch, name="countermark", daemon=True)
-        self._watcher.start()
+        self._start_to_watch()
         atexit.register(self.close)  # engines end without asking
+        os.register_at_fork(after_in_child=self._go_on_in_child)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Deployment:
@@ -175,6 +177,25 @@ class Deployment:
 
     def __exit__(self, *unused: object) -> None:
         self.close()
+
+    def _start_to_watch(self) -> None:
+        self._watcher = threading.Thread(target=self._watch, name="countermark", daemon=True)
+        self._watcher.start()
+
+    def _go_on_in_child(self) -> None:
+        """Threads do not survive a fork, and a revoked key must not, either."""
+        if self._closed.is_set():
+            return
+        self._closed = threading.Event()
+        self._metrics_path = None  # the parent's
+        if self._transcripts_path is not None:
+            self._parents_transcripts = self.transcripts  # whose end would wait for a thread that is not here
+            try:
+                self.transcripts = TranscriptWriter(self._transcripts_path)
+            except Error as error:
+                self.transcripts = None
+                LOG.error("no transcripts in this process: %s", error)
+        self._start_to_watch()
 
     def _close_transcripts(self) -> None:
         if self.transcripts is not None:

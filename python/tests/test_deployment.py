@@ -172,6 +172,26 @@ class Deploying(Case):
         self.assertIn("revoked", self.lines[1])
         self.assertIn("no key: responses are refused", self.lines[2])
 
+    def test_a_forked_process_obeys_the_files_too(self) -> None:
+        path = self.folder / "transcripts.jsonl"
+        made = self.deploy(COUNTERMARK_TRANSCRIPTS=str(path))
+        child = os.fork()
+        if child == 0:
+            done = 1
+            try:
+                self.key_path.unlink()
+                self.wait(lambda: made.service.key_id is None, "no key")
+                assert made.transcripts is not None
+                made.transcripts.write(id="child", profile=made.profile.digest, ids=[1], text=None,
+                                       prompt_ids=[])
+                start = time.monotonic()
+                made.close()
+                done = 0 if time.monotonic() < start + 4 else 2
+            finally:
+                os._exit(done)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
+        self.assertEqual([each["id"] for each in countermark.read_transcripts(path)], ["child"])
+
     def test_the_switch(self) -> None:
         off = self.folder / "server.key.off"
         off.touch()
