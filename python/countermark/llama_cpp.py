@@ -183,7 +183,7 @@ class Accounts:
             messages.append(await receive())
         try:
             user = json.loads(b"".join(message.get("body", b"") for message in messages)).get("user")
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             user = None
 
         async def again() -> Message:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import json
 import os
@@ -327,6 +328,19 @@ class OverHttp(Embedded):
         self.check_account(self.ask(url, {}, user="alice"), "alice", "bob")
         self.check_account(self.ask(url, {}, user="bob", stream=True), "bob", "alice")
         self.assertGreater(self.own_layer(self.ask(url, {}), "alice"), -6)
+
+    def test_odd_bodies_are_the_servers_to_judge(self) -> None:
+        for body in (b"", b"{", b"[]", b"\xff", b'{"user": 1}', b'{"user": ["alice"]}', b"[" * 100_000):
+            seen: list[Any] = []
+
+            async def app(scope: Any, receive: Any, send: Any) -> None:
+                seen.append((await receive())["body"])
+
+            async def receive() -> dict[str, Any]:
+                return {"type": "http.request", "body": body}
+
+            asyncio.run(Accounts(app, "user")({"type": "http"}, receive, None))  # type: ignore[arg-type]
+            self.assertEqual(seen, [body])
 
     def test_where_accounts_come_from(self) -> None:
         for source in ("", "header:", "cookie:a"):
