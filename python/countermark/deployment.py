@@ -24,6 +24,7 @@ from countermark.error import Error
 LOG = logging.getLogger("countermark")
 LOOK_EVERY = 1.0  # seconds between two looks at the files
 METRICS_EVERY = 5.0  # seconds between two writings of the metrics
+PATIENCE = 5.0  # seconds that the end waits for a file system that does not answer
 
 
 class _Seen(NamedTuple):
@@ -168,9 +169,10 @@ class Deployment:
             return
         self._closed.set()
         atexit.unregister(self.close)
-        self._watcher.join()
+        self._watcher.join(PATIENCE)
         self._close_transcripts()
-        self._try_metrics()
+        if not self._watcher.is_alive():
+            self._try_metrics()
 
     def __enter__(self) -> Deployment:
         return self

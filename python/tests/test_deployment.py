@@ -9,6 +9,7 @@ import resource
 import stat
 import subprocess
 import sys
+import threading
 import time
 import unittest
 from collections.abc import Callable
@@ -267,6 +268,23 @@ class Deploying(Case):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual([record["id"] for record in countermark.read_transcripts(path)],
                          [str(i) for i in range(1000)])
+
+    def test_a_disk_that_does_not_answer_does_not_hold_up_the_end(self) -> None:
+        made = self.deploy(COUNTERMARK_METRICS=str(self.folder / "countermark.prom"))
+        stuck, answer = threading.Event(), threading.Event()
+        self.addCleanup(answer.set)
+
+        def write(*unused: object) -> None:
+            stuck.set()
+            answer.wait()
+
+        with mock.patch.object(deployment, "_write_whole", write), \
+                mock.patch.object(deployment, "PATIENCE", 0.1, create=True):
+            self.assertTrue(stuck.wait(20))
+            closing = threading.Thread(target=made.close, daemon=True)
+            closing.start()
+            closing.join(10)
+            self.assertFalse(closing.is_alive())
 
     def test_closing_ends_control(self) -> None:
         with self.deploy() as made:
