@@ -8,12 +8,14 @@ acts on files, too: there is no port, no signal and no request that reaches the 
 from __future__ import annotations
 
 import atexit
+import functools
 import logging
 import os
 import stat
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -69,6 +71,13 @@ def _write_whole(path: Path, text: str) -> None:
     except OSError:
         os.unlink(name)
         raise
+
+
+def _go_on_in_child(deployment: weakref.ref[Deployment]) -> None:
+    """What is registered stays for ever; the deployment need not."""
+    alive = deployment()
+    if alive is not None:
+        alive._go_on_in_child()
 
 
 class Deployment:
@@ -127,7 +136,7 @@ class Deployment:
         LOG.info("%s", self.service.describe())
         self._start_to_watch()
         atexit.register(self.close)  # engines end without asking
-        os.register_at_fork(after_in_child=self._go_on_in_child)
+        os.register_at_fork(after_in_child=functools.partial(_go_on_in_child, weakref.ref(self)))
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Deployment:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import unittest
+import weakref
 from collections.abc import Callable
 from unittest import mock
 
@@ -285,6 +286,13 @@ class Deploying(Case):
             closing.start()
             closing.join(10)
             self.assertFalse(closing.is_alive())
+
+    def test_closed_it_can_go_with_its_key(self) -> None:
+        made = countermark.Deployment.from_environment(self.environment)
+        gone = weakref.ref(made)
+        made.close()
+        del made
+        self.assertIsNone(gone())
 
     def test_closing_ends_control(self) -> None:
         with self.deploy() as made:
