@@ -8,12 +8,14 @@ acts on files, too: there is no port, no signal and no request that reaches the 
 from __future__ import annotations
 
 import atexit
+import functools
 import logging
 import os
 import stat
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +26,7 @@ from countermark.error import Error
 LOG = logging.getLogger("countermark")
 LOOK_EVERY = 1.0  # seconds between two looks at the files
 METRICS_EVERY = 5.0  # seconds between two writings of the metrics
+PATIENCE = 5.0  # seconds that the end waits for a file system that does not answer
 
 
 class _Seen(NamedTuple):
@@ -70,6 +73,13 @@ def _write_whole(path: Path, text: str) -> None:
         raise
 
 
+def _go_on_in_child(deployment: weakref.ref[Deployment]) -> None:
+    """What is registered stays for ever; the deployment need not."""
+    alive = deployment()
+    if alive is not None:
+        alive._go_on_in_child()
+
+
 class Deployment:
     """A service with what an operator sets and does around it.
 
@@ -85,7 +95,8 @@ class Deployment:
     Raises Error when the key, the profile or the transcripts are bad, and OSError when the metrics
     cannot be written: the server must not start. Logs by logging.getLogger("countermark"), to
     standard error where nobody has set it up, and never a key. The files are looked at on a thread
-    of its own, never on the engine's step.
+    of its own, never on the engine's step. A forked process goes on by itself, with the same files
+    but without metrics.
     """
 
     service: Service
@@ -106,10 +117,12 @@ class Deployment:
         self._metrics_path = None if metrics is None else Path(metrics)
         # Looked at before it is read: what changes in between is seen as a change.
         self._key_seen = _seen(self._key_path)
+        self._key_refused: _Seen | None = None  # reported
         self._key_failures = 0
         self.profile = Profile.load(profile)
         self.service = Service(Key.load(key), self.profile, policy=policy, log=LOG.warning)
         self.service.marking = not self._off_path.exists()
+        self._transcripts_path = transcripts
         self.transcripts = None if transcripts is None else TranscriptWriter(transcripts)
         try:
             self._write_metrics()
@@ -121,9 +134,9 @@ class Deployment:
         self._closed = threading.Event()
         _make_lines_visible()
         LOG.info("%s", self.service.describe())
-        self._watcher = threading.Thread(target=self._watch, name="countermark", daemon=True)
-        self._watcher.start()
+        self._start_to_watch()
         atexit.register(self.close)  # engines end without asking
+        os.register_at_fork(after_in_child=functools.partial(_go_on_in_child, weakref.ref(self)))
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Deployment:
@@ -165,15 +178,35 @@ class Deployment:
             return
         self._closed.set()
         atexit.unregister(self.close)
-        self._watcher.join()
+        self._watcher.join(PATIENCE)
         self._close_transcripts()
-        self._try_metrics()
+        if not self._watcher.is_alive():
+            self._try_metrics()
 
     def __enter__(self) -> Deployment:
         return self
 
     def __exit__(self, *unused: object) -> None:
         self.close()
+
+    def _start_to_watch(self) -> None:
+        self._watcher = threading.Thread(target=self._watch, name="countermark", daemon=True)
+        self._watcher.start()
+
+    def _go_on_in_child(self) -> None:
+        """Threads do not survive a fork, and a revoked key must not, either."""
+        if self._closed.is_set():
+            return
+        self._closed = threading.Event()
+        self._metrics_path = None  # the parent's
+        if self._transcripts_path is not None:
+            self._parents_transcripts = self.transcripts  # whose end would wait for a thread that is not here
+            try:
+                self.transcripts = TranscriptWriter(self._transcripts_path)
+            except Error as error:
+                self.transcripts = None
+                LOG.error("no transcripts in this process: %s", error)
+        self._start_to_watch()
 
     def _close_transcripts(self) -> None:
         if self.transcripts is not None:
@@ -211,8 +244,9 @@ class Deployment:
         seen = _seen(self._key_path)
         if seen == self._key_seen:
             return
-        self._key_seen = seen
+        refused, self._key_refused = self._key_refused, None
         if seen is None:
+            self._key_seen = seen
             self.service.revoke_key()
             LOG.warning("the key file is gone, the key is revoked: %s", self.service.describe())
             return
@@ -222,10 +256,15 @@ class Deployment:
                 raise Error(f"{self._key_path}: expected a regular file", "io", os.fspath(self._key_path))
             self.service.set_key(Key.load(self._key_path))
         except Error as error:
-            self._key_failures += 1
-            LOG.error("the new key is refused, key %s stays: %s", self.service.key_id or "-", error)
+            self._key_refused = seen
+            if seen != refused:
+                self._key_failures += 1
+                LOG.error("the new key is refused, key %s stays: %s", self.service.key_id or "-", error)
+            if error.code == "io":  # no descriptor, a disk that does not answer: not the file's fault
+                return
         else:
             LOG.warning("a new key: %s", self.service.describe())
+        self._key_seen = seen
 
     def _write_metrics(self) -> None:
         if self._metrics_path is not None:

@@ -32,8 +32,12 @@ from countermark._countermark import Response, Service, TranscriptWriter
 _ACCOUNTS = "header:X-Countermark-Account"  # where they come from by default
 
 # (account, cohort, whether marked) of what this thread or task begins to write.
-_written_for: contextvars.ContextVar[tuple[str | None, str | None, bool]] = contextvars.ContextVar(
+_Whose = tuple[str | None, str | None, bool]
+_written_for: contextvars.ContextVar[_Whose] = contextvars.ContextVar(
     "countermark_written_for", default=(None, None, True))
+
+# The response as it began, where it is drawn by the mark, and for whom.
+_Begun = tuple[Response | None, str | None, str | None]
 
 
 @contextlib.contextmanager
@@ -50,14 +54,22 @@ def written_for(account: str | None = None, cohort: str | None = None,
         _written_for.reset(token)
 
 
+def _in_steps(whose: _Whose, chunks: Any) -> Any:
+    """The chunks of an answer that is written for whoever has asked for it, not for who reads it."""
+    while True:
+        with written_for(*whose):
+            chunk = next(chunks, None)
+        if chunk is None:
+            return
+        yield chunk
+
+
 class Llama(llama_cpp.Llama):
     """llama_cpp.Llama, whose chains end with the mark; service may also be set on the class."""
 
     service: Service | None = None
     transcripts: TranscriptWriter | None = None  # gets a record of every answer
-    # Of the answer that is being written: the response as it began, where it is drawn by the mark,
-    # and for whom.
-    _begun: tuple[Response | None, str | None, str | None] = (None, None, None)
+    _begun: _Begun = (None, None, None)  # of the answer that has begun last
 
     def __init__(self, *arguments: Any, service: Service | None = None, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
@@ -84,21 +96,33 @@ class Llama(llama_cpp.Llama):
 
     def generate(self, tokens: Sequence[int], *arguments: Any, **keywords: Any) -> Any:
         """As llama_cpp's own; an answer that is over is recorded."""
-        prompt = list(tokens)
+        return self._generate(_written_for.get(), list(tokens),
+                              super().generate(tokens, *arguments, **keywords))
+
+    def _create_completion(self, *arguments: Any, **keywords: Any) -> Any:
+        return _in_steps(_written_for.get(), super()._create_completion(*arguments, **keywords))
+
+    def _generate(self, whose: _Whose, prompt: list[int], steps: Any) -> Any:
         written: list[int] = []
-        steps = super().generate(tokens, *arguments, **keywords)
+        sampler = None
+        begun = self._begun
         try:
-            sent = None
+            with written_for(*whose):
+                written.append(next(steps))
+            # Others may begin before this one is closed.
+            sampler, begun = self._sampler, self._begun
             while True:
-                written.append(steps.send(sent))
-                sent = yield written[-1]
+                written.append(steps.send((yield written[-1])))
         except StopIteration:
             pass
         finally:
             steps.close()
-            self._record(prompt, written)
+            if self._sampler is sampler:
+                self._sampler = None  # what is drawn by hand after it is another answer
+            if written:
+                self._record(begun, prompt, written)
 
-    def _record(self, prompt: list[int], ids: list[int]) -> None:
+    def _record(self, begun: _Begun, prompt: list[int], ids: list[int]) -> None:
         if self.transcripts is None or self.service is None:
             return
         # Only the end that the model has written shows here; an answer that the server ends, for
@@ -106,9 +130,9 @@ class Llama(llama_cpp.Llama):
         ended = bool(ids) and bool(libllama.llama_vocab_is_eog(self._model.vocab, ids[-1]))
         if ended:
             ids = ids[:-1]
-        response, account, cohort = self._begun
-        kept: dict[str, Any] = {} if response is None else {"epoch": response.epoch, "key_id": response.key_id,
-                                            "slots": response.slots}
+        response, account, cohort = begun
+        kept: dict[str, Any] = {} if response is None else {
+            "epoch": response.epoch, "key_id": response.key_id, "slots": response.slots}
         self.transcripts.write(
             id=uuid.uuid4().hex, profile=self.service.profile.digest, prompt_ids=prompt, ids=ids,
             text=self.detokenize(ids, prev_tokens=prompt).decode("utf-8", "replace"),
@@ -166,7 +190,7 @@ class Accounts:
             messages.append(await receive())
         try:
             user = json.loads(b"".join(message.get("body", b"") for message in messages)).get("user")
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             user = None
 
         async def again() -> Message:

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import stat
 import subprocess
 import sys
+import threading
 import time
 import unittest
+import weakref
 from collections.abc import Callable
 from unittest import mock
 
@@ -143,6 +146,22 @@ class Deploying(Case):
         self.key_path.chmod(0o600)
         self.wait(lambda: made.service.key_id == following.key_id, "the new key")
 
+    def test_a_key_that_could_not_be_read_is_tried_again(self) -> None:
+        made = self.deploy()
+        following = self.master.epoch("demo", "2026-12")
+        new = self.folder / "new.key"
+        following.save(new)
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))  # no file can be opened
+            new.rename(self.key_path)
+            self.wait(lambda: "countermark_key_failures_total 1\n" in made.metrics(), "a failure")
+            time.sleep(0.1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        self.wait(lambda: made.service.key_id == following.key_id, "the new key")
+        self.assertEqual(sum("the new key is refused" in line for line in self.lines), 1)
+
     def test_a_key_removed_is_revoked(self) -> None:
         made = self.deploy(COUNTERMARK_POLICY="refuse")
         self.key_path.unlink()
@@ -154,6 +173,26 @@ class Deploying(Case):
         self.wait(lambda: len(self.lines) == 4, "lines")
         self.assertIn("revoked", self.lines[1])
         self.assertIn("no key: responses are refused", self.lines[2])
+
+    def test_a_forked_process_obeys_the_files_too(self) -> None:
+        path = self.folder / "transcripts.jsonl"
+        made = self.deploy(COUNTERMARK_TRANSCRIPTS=str(path))
+        child = os.fork()
+        if child == 0:
+            done = 1
+            try:
+                self.key_path.unlink()
+                self.wait(lambda: made.service.key_id is None, "no key")
+                assert made.transcripts is not None
+                made.transcripts.write(id="child", profile=made.profile.digest, ids=[1], text=None,
+                                       prompt_ids=[])
+                start = time.monotonic()
+                made.close()
+                done = 0 if time.monotonic() < start + 4 else 2
+            finally:
+                os._exit(done)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
+        self.assertEqual([each["id"] for each in countermark.read_transcripts(path)], ["child"])
 
     def test_the_switch(self) -> None:
         off = self.folder / "server.key.off"
@@ -230,6 +269,30 @@ class Deploying(Case):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual([record["id"] for record in countermark.read_transcripts(path)],
                          [str(i) for i in range(1000)])
+
+    def test_a_disk_that_does_not_answer_does_not_hold_up_the_end(self) -> None:
+        made = self.deploy(COUNTERMARK_METRICS=str(self.folder / "countermark.prom"))
+        stuck, answer = threading.Event(), threading.Event()
+        self.addCleanup(answer.set)
+
+        def write(*unused: object) -> None:
+            stuck.set()
+            answer.wait()
+
+        with mock.patch.object(deployment, "_write_whole", write), \
+                mock.patch.object(deployment, "PATIENCE", 0.1, create=True):
+            self.assertTrue(stuck.wait(20))
+            closing = threading.Thread(target=made.close, daemon=True)
+            closing.start()
+            closing.join(10)
+            self.assertFalse(closing.is_alive())
+
+    def test_closed_it_can_go_with_its_key(self) -> None:
+        made = countermark.Deployment.from_environment(self.environment)
+        gone = weakref.ref(made)
+        made.close()
+        del made
+        self.assertIsNone(gone())
 
     def test_closing_ends_control(self) -> None:
         with self.deploy() as made:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import json
 import os
@@ -170,15 +171,47 @@ class InTheLibrary(Embedded):
         self.assertIsNone(third["keyId"])  # greedy: nothing of it is marked
         self.assertLess(own_layer(first["ids"], "alice", self.key, self.profile), -6)
 
+    def test_a_stream_is_for_who_has_asked(self) -> None:
+        path = self.folder / "transcripts.jsonl"
+        model = self.load()
+        with countermark.TranscriptWriter(path) as transcripts:
+            model.transcripts = transcripts
+            with written_for(account="alice"):
+                completion = model.create_completion("The server", max_tokens=250, stream=True, **PLAIN)
+            with written_for(account="bob"):
+                text = "".join(part["choices"][0]["text"] for part in completion)
+            with written_for(account="alice"):
+                steps = model.generate(model.tokenize(b"The server"))
+            next(steps)
+            steps.close()
+        self.check_account(text, "alice", "bob")
+        self.assertEqual([each["account"] for each in countermark.read_transcripts(path)], ["alice"] * 2)
+
+    def test_answers_that_overlap_stay_their_own(self) -> None:
+        path = self.folder / "transcripts.jsonl"
+        model = self.load()
+        with countermark.TranscriptWriter(path) as transcripts:
+            model.transcripts = transcripts
+            with written_for(account="alice"):
+                steps = model.generate(model.tokenize(b"The server"))
+                next(steps)
+            with written_for(account="bob"):
+                model.create_completion("When", max_tokens=5, **PLAIN)
+            steps.close()  # late, as an answer that the server has interrupted
+        self.assertEqual([each["account"] for each in countermark.read_transcripts(path)],
+                         ["bob", "alice"])
+        # Nor does what is drawn by hand go on under the last one's name.
+        model.sample()
+        self.assertEqual(self.service.counters()["responses"], 3)
+
     def test_the_service_outlives_its_samplers(self) -> None:
         lines: list[str] = []
         service = countermark.Service(self.key, self.profile, may_leak_timing=True, log=lines.append)
         model = self.load(service)
-        model.create_completion("The server", max_tokens=5)
+        sampler = model._init_sampler()
         del service
         model.service = None
-        model._sampler.close()  # frees the last owner, outside of Python's lock
-        model._sampler = None
+        sampler.close()  # frees the last owner, outside of Python's lock
 
 
 class Chain(Embedded):
@@ -213,7 +246,7 @@ class Chain(Embedded):
         out = []
         for row in rows:
             out.append(self.apply(chain, row))
-            self.assertEqual(self.apply(chain, row), out[-1])  # as under a grammar
+            self.apply(chain, row)  # as under a grammar: a draw of its own
             libllama.llama_sampler_accept(chain, out[-1])
         return out
 
@@ -292,6 +325,19 @@ class OverHttp(Embedded):
         self.check_account(self.ask(url, {}, user="alice"), "alice", "bob")
         self.check_account(self.ask(url, {}, user="bob", stream=True), "bob", "alice")
         self.assertGreater(self.own_layer(self.ask(url, {}), "alice"), -6)
+
+    def test_odd_bodies_are_the_servers_to_judge(self) -> None:
+        for body in (b"", b"{", b"[]", b"\xff", b'{"user": 1}', b'{"user": ["alice"]}', b"[" * 100_000):
+            seen: list[Any] = []
+
+            async def app(scope: Any, receive: Any, send: Any) -> None:
+                seen.append((await receive())["body"])
+
+            async def receive() -> dict[str, Any]:
+                return {"type": "http.request", "body": body}
+
+            asyncio.run(Accounts(app, "user")({"type": "http"}, receive, None))  # type: ignore[arg-type]
+            self.assertEqual(seen, [body])
 
     def test_where_accounts_come_from(self) -> None:
         for source in ("", "header:", "cookie:a"):

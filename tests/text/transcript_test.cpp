@@ -348,6 +348,16 @@ TEST_F(Writing, FollowsAFileThatWasPutAside) {
   EXPECT_EQ(read().transcripts, std::vector{example()});
 }
 
+TEST_F(Writing, NamesTakeRoomToo) {
+  TranscriptWriter writer = TranscriptWriter::open(path_, {1 << 16, 50ms}).value();
+  Transcript long_name = example();
+  long_name.account = std::string(1 << 16, 'a');
+  EXPECT_EQ(writer.write(long_name), false);
+  std::swap(long_name.account, long_name.cohort);
+  EXPECT_EQ(writer.write(long_name), false);
+  EXPECT_EQ(writer.write(example()), true);
+}
+
 // A pipe that nobody reads: the thread waits, the steps do not.
 TEST_F(Writing, ADiskThatDoesNotAnswerCostsRecords) {
   ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);

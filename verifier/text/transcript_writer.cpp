@@ -22,7 +22,9 @@ constexpr std::size_t kBatch = std::size_t{1} << 20;
 std::size_t size_of(const Transcript& transcript) {
   std::size_t size = sizeof(Transcript) + transcript.id.size() + transcript.profile.size() +
                      sizeof(std::uint32_t) * (transcript.slots.size() + transcript.ids.size());
-  if (transcript.text) size += transcript.text->size();
+  // Names come from clients.
+  for (const auto* text : {&transcript.text, &transcript.account, &transcript.cohort})
+    if (*text) size += (*text)->size();
   if (transcript.prompt_ids) size += sizeof(TokenId) * transcript.prompt_ids->size();
   return size;
 }

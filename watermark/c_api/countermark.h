@@ -253,7 +253,8 @@ struct llama_sampler_i;
  *
  * What is accepted before the first draw is the prompt and no part of the response. Resetting it
  * begins another response with a new nonce; a clone draws alike. Once max_tokens are committed the
- * rest is unmarked. Grammars may apply it again for the same token. */
+ * rest is unmarked. A grammar that has forbidden a draw may apply it again for the same token: that
+ * draw counts as CM_REDRAW. */
 CM_API int32_t cm_llama_sampler_create(struct cm_service* service,
                                        const struct cm_response_options* options,
                                        struct llama_sampler* (*init)(struct llama_sampler_i*,

@@ -43,6 +43,7 @@ struct State {
   countermark_llama_init init;
   Response response;
   bool has_drawn = false;
+  std::uint32_t attempt = 0;  // draws since the last token
   BatchWorkspace workspace{};
   std::vector<float> logits{};
   std::vector<TokenId> ids{};
@@ -71,6 +72,7 @@ const char* name(const llama_sampler*) noexcept { return "countermark"; }
 
 void accept(llama_sampler* sampler, std::int32_t token) noexcept {
   State& state = state_of(sampler);
+  state.attempt = 0;
   // What comes before the first draw is the prompt.
   if (!state.has_drawn || state.response.commit(static_cast<TokenId>(token))) return;
   // Without a place for it in the history the next context could be an old one.
@@ -95,8 +97,12 @@ void apply(llama_sampler* sampler, Candidates* candidates) noexcept {
     state.ids[i] = static_cast<TokenId>(row[i].id);
     is_dense = is_dense && state.ids[i] == i;
   }
-  const BatchRow given{
-      {state.logits, is_dense ? TokenSpan() : TokenSpan(state.ids)}, {}, &state.response};
+  // A grammar that forbids a draw asks for another one: what has lost to the first is not drawn by
+  // the same noise.
+  const BatchRow given{{state.logits, is_dense ? TokenSpan() : TokenSpan(state.ids)},
+                       {},
+                       &state.response,
+                       state.attempt++};
   Result<Draw> draw = Draw{};
   state.service->sample({&given, 1}, state.workspace, {&draw, 1});
   if (!draw) {
@@ -118,6 +124,7 @@ void reset(llama_sampler* sampler) noexcept {
   if (!state.has_drawn) return;
   state.response = begin_again(state, true);
   state.has_drawn = false;
+  state.attempt = 0;
 }
 
 llama_sampler* clone(const llama_sampler* sampler) noexcept;
@@ -145,8 +152,9 @@ llama_sampler* put(State* state) {
 
 llama_sampler* clone(const llama_sampler* sampler) noexcept {
   const State& from = state_of(sampler);
-  return put(
-      new State{from.service, from.options, from.init, from.response.with_room(), from.has_drawn});
+  // NOLINTNEXTLINE(bugprone-unhandled-exception-at-new): as said above
+  return put(new State{from.service, from.options, from.init, from.response.with_room(),
+                       from.has_drawn, from.attempt});
 }
 
 }  // namespace

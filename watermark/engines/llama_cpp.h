@@ -26,7 +26,8 @@ namespace countermark {
 // commits. As their probabilities stand, so it draws: temperature, top-k and the rest are the
 // chain's.
 //
-// `apply` remembers nothing and can be repeated (grammars do). What is accepted before the first
+// An `apply` that is repeated before the next `accept` draws again because of what the first one
+// said, as under a grammar: unmarked, by noise of its own. What is accepted before the first
 // `apply` is the prompt and no part of the response. `reset` begins another response, with a new
 // nonce, under the key of then; when there is none and the policy is to refuse, which a reset
 // cannot, the response is counted as refused and drawn unmarked. A clone stands at the same point
