@@ -136,7 +136,8 @@ class Endpoint:
         if not path.endswith("/completions"):
             path += ("" if path.endswith("/v1") else "/v1") + ("/chat/completions" if chat else "/completions")
         self.chat = path.endswith("/chat/completions")
-        self.url = urllib.parse.urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
+        self.url = urllib.parse.urlunsplit((parts.scheme, parts.netloc, path, "", ""))  # to be shown
+        self._query = f"?{parts.query}" if parts.query else ""  # which may hold a secret
         self._headers = {"Content-Type": "application/json", **headers}
         self._body = body
         self._timeout = timeout
@@ -169,7 +170,7 @@ class Endpoint:
     def _post(self, data: bytes) -> bytes:
         """The whole reply within twice the timeout, however slowly it drips."""
         end = time.monotonic() + self._timeout
-        request = urllib.request.Request(self.url, data=data, headers=self._headers, method="POST")
+        request = urllib.request.Request(self.url + self._query, data=data, headers=self._headers, method="POST")
         reply = b""
         with self._opener.open(request, timeout=self._timeout) as response:
             while piece := response.read1(PIECE):

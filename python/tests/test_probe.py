@@ -149,6 +149,12 @@ class Verdicts(Probing):
         self.assertNotIn("user", server.asked[1][2])
         self.assertIn("which was not sent", out)
 
+    def test_a_query_is_sent_and_not_shown(self) -> None:
+        server = self.serve(lambda i, _: self.marked[i % 8])
+        code, out, err = self.ask(server.url + "/v1?secret=42")
+        self.assertEqual((code, server.asked[0][0]), (0, "/v1/completions?secret=42"))
+        self.assertNotIn("secret", out + err)
+
     def test_chat(self) -> None:
         server = self.serve(lambda i, _: self.marked[i % 8])
         self.assertEqual(self.ask(server, "--chat")[0], 0)
