@@ -193,6 +193,27 @@ TEST(Kernel, ActiveIsASupportedOneAndStaysTheSame) {
 }
 
 // Every primitive on hard inputs: ends of runs, rows of ties and of odd numbers.
+// What guards a machine whose kernel nobody has run before.
+TEST(Kernel, OneThatIsWrongIsNotTaken) {
+  for (const Kernel* kernel : all_kernels()) {
+    if (kernel->supported() == 0) continue;
+    EXPECT_TRUE(agrees_with_portable(*kernel)) << kernel->name;
+    Kernel broken = *kernel;
+    broken.words_of_state = [](const CountermarkAesKey* key, const std::uint8_t* state,
+                               const std::uint8_t* tag, const std::uint32_t* tokens,
+                               std::size_t count, std::uint32_t* out) {
+      (*active_kernel())->words_of_state(key, state, tag, tokens, count, out);
+      out[count - 1] ^= 1;
+    };
+    EXPECT_FALSE(agrees_with_portable(broken)) << kernel->name;
+    broken = *kernel;
+    broken.weights = [](const float*, std::size_t count, float, double, double* out) {
+      std::fill_n(out, count, 1);
+    };
+    EXPECT_FALSE(agrees_with_portable(broken)) << kernel->name;
+  }
+}
+
 TEST(Kernel, EveryPrimitiveGivesTheSameBits) {
   const std::vector<std::string> expected = KernelExercise(countermark_kernel_portable).lines();
   EXPECT_GT(expected.size(), 2'000u);

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "watermark/kernels/dispatch.h"
 
+#include <algorithm>
 #include <array>
+#include <bit>
+#include <cstdint>
 #include <cstdlib>
+#include <numeric>
 #include <string>
+#include <vector>
 
 namespace countermark {
 namespace {
@@ -19,12 +24,80 @@ constexpr std::array kKernels = {
     &countermark_kernel_portable,
 };
 
+constexpr unsigned kMaxContext = 16;  // tokens
+
 Result<const Kernel*> choose() {
   const char* forced = std::getenv("COUNTERMARK_KERNEL");
-  if (forced != nullptr && *forced != '\0') return find_kernel(forced);
+  if (forced != nullptr && *forced != '\0') {
+    COUNTERMARK_TRY(const Kernel* kernel, find_kernel(forced));
+    if (agrees_with_portable(*kernel)) return kernel;
+    return fail(ErrorCode::kUnsupported,
+                "the kernel '" + std::string(forced) + "' gives wrong answers on this machine");
+  }
   for (const Kernel* kernel : kKernels)
-    if (kernel->supported() != 0) return kernel;
+    if (kernel->supported() != 0 && agrees_with_portable(*kernel)) return kernel;
   return &countermark_kernel_portable;
+}
+
+// What a kernel answers, every answer as a number.
+std::vector<std::uint64_t> answers_of(const Kernel& kernel) {
+  constexpr std::uint32_t kCount = 139;  // whole vectors of any width, and a rest
+  constexpr double kTemperature = 0.7;
+  std::array<std::uint32_t, kMaxContext + kCount> tokens;
+  std::array<std::uint32_t, kCount> ends;
+  std::array<float, kCount> logits;
+  for (std::uint32_t i = 0; i < tokens.size(); ++i) tokens[i] = i * 2654435761U;  // of any size
+  for (std::uint32_t i = 0; i < kCount; ++i) {
+    ends[i] = kMaxContext + i;
+    logits[i] = static_cast<float>(tokens[i] >> 8) * 0x1p-20F;  // 0 to 16
+  }
+  const float largest = *std::max_element(logits.begin(), logits.end());
+  std::array<std::uint8_t, 16> secret;
+  std::iota(secret.begin(), secret.end(), std::uint8_t{1});
+  CountermarkAesKey key;
+  kernel.expand_key(secret.data(), &key);
+
+  std::vector<std::uint64_t> out;
+  std::array<std::uint8_t, std::size_t{16} * kCount> states;
+  for (unsigned width = 1; width <= kMaxContext; ++width) {
+    kernel.context_states(&key, secret.data(), width, tokens.data(), ends.data(), kCount,
+                          states.data());
+    out.insert(out.end(), states.begin(), states.end());
+  }
+  std::array<std::uint8_t, states.size()> routed{};
+  std::array<std::array<std::uint32_t, kCount + 16>, 3> positions;
+  std::array<CountermarkColumn, 3> columns;
+  for (std::size_t i = 0; i < columns.size(); ++i) columns[i] = {positions[i].data(), 0};
+  const std::array<std::uint32_t, 2> bounds{20'000, 40'000};
+  kernel.route(&key, secret.data(), 3, tokens.data(), nullptr, kMaxContext, kCount - kMaxContext,
+               65'536, bounds.data(), bounds.size(), routed.data(), columns.data());
+  out.insert(out.end(), routed.begin(), routed.end());
+  for (const CountermarkColumn& column : columns)
+    out.insert(out.end(), column.positions, column.positions + column.size);
+
+  std::array<std::uint32_t, kCount> words;
+  kernel.words(&key, states.data(), secret.data(), tokens.data(), kCount, words.data());
+  out.insert(out.end(), words.begin(), words.end());
+  kernel.words_of_state(&key, states.data(), secret.data(), tokens.data(), kCount, words.data());
+  out.insert(out.end(), words.begin(), words.end());
+  std::array<std::uint64_t, 2> sums;
+  kernel.tallies(&key, states.data(), tokens.data(), kCount, states.data(), sums.size(),
+                 sums.data());
+  out.insert(out.end(), sums.begin(), sums.end());
+
+  const auto take = [&](double value) { out.push_back(std::bit_cast<std::uint64_t>(value)); };
+  std::array<double, kCount> weights;
+  std::array<double, kCount> arrivals;
+  kernel.weights(logits.data(), kCount, largest, kTemperature, weights.data());
+  kernel.arrivals(words.data(), weights.data(), kCount, arrivals.data());
+  std::for_each(weights.begin(), weights.end(), take);
+  std::for_each(arrivals.begin(), arrivals.end(), take);
+  const CountermarkLogits row{logits.data(), kCount, COUNTERMARK_LOGIT_F32};
+  take(kernel.row_total(&row, largest, kTemperature));
+  const auto leader = std::max_element(logits.begin(), logits.end()) - logits.begin();
+  out.push_back(kernel.race_row(&key, states.data(), secret.data(), &row,
+                                static_cast<std::uint32_t>(leader), kTemperature));
+  return out;
 }
 
 }  // namespace
@@ -40,6 +113,11 @@ Result<const Kernel*> find_kernel(std::string_view name) {
   }
   return fail(ErrorCode::kUnsupported,
               "no kernel '" + std::string(name) + "' on this machine; available: " + available);
+}
+
+bool agrees_with_portable(const Kernel& kernel) {
+  return &kernel == &countermark_kernel_portable ||
+         answers_of(kernel) == answers_of(countermark_kernel_portable);
 }
 
 Result<const Kernel*> active_kernel() {

@@ -19,8 +19,13 @@ std::span<const Kernel* const> all_kernels() noexcept;
 // machine does not have it.
 Result<const Kernel*> find_kernel(std::string_view name);
 
-// The kernel of this process: COUNTERMARK_KERNEL if set (an unavailable one is an error, never a
-// silent fallback), else the best supported. Decided once. Thread-safe.
+// Whether a supported kernel gives the portable one's answers to an exercise of a millisecond that
+// goes through every primitive of the mark and of the draw.
+bool agrees_with_portable(const Kernel& kernel);
+
+// The kernel of this process: COUNTERMARK_KERNEL if set (one that is unavailable, or that disagrees
+// with the portable one, is an error, never a silent fallback), else the best that is supported and
+// agrees. Decided once. Thread-safe.
 Result<const Kernel*> active_kernel();
 
 }  // namespace countermark
