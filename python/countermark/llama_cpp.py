@@ -70,6 +70,7 @@ class Llama(llama_cpp.Llama):
     service: Service | None = None
     transcripts: TranscriptWriter | None = None  # gets a record of every answer
     _begun: _Begun = (None, None, None)  # of the answer that has begun last
+    _sampler: Any  # llama_cpp's, of that answer
 
     def __init__(self, *arguments: Any, service: Service | None = None, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
