@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "watermark/profile.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "watermark/json.h"
 #include "watermark/prf/hash.h"
-#include "watermark/utf8.h"
 
 namespace countermark {
 namespace {
@@ -22,8 +20,7 @@ std::optional<LayerKind> kind_of(std::string_view name) {
 // A rule that the parts break, as (pointer to the field, what was expected).
 using Broken = std::optional<std::pair<std::string, std::string>>;
 
-Broken first_broken_rule(const std::vector<Layer>& layers,
-                         const std::optional<TokenizerReference>& tokenizer) {
+Broken first_broken_rule(const std::vector<Layer>& layers) {
   if (layers.empty() || layers.size() > kMaxLayers) return {{"/layers", "expected 1 to 16 layers"}};
   std::uint64_t total = 0;
   for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -33,14 +30,6 @@ Broken first_broken_rule(const std::vector<Layer>& layers,
   }
   if (total != kShareTotal)
     return {{"/layers", "the shares sum to " + std::to_string(total) + ", expected 65536"}};
-  if (tokenizer) {
-    const std::string& hex = tokenizer->sha256;
-    const bool is_digest = hex.size() == 64 && std::all_of(hex.begin(), hex.end(), [](char c) {
-                             return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-                           });
-    if (!is_digest) return {{"/tokenizer/sha256", "expected 64 lower-case hex digits"}};
-    if (tokenizer->name.empty()) return {{"/tokenizer/name", "expected a name"}};
-  }
   return std::nullopt;
 }
 
@@ -52,10 +41,7 @@ nlohmann::json to_json(const Profile& profile) {
                       {"share", layer.share},
                       {"slots", layer.slots}});
   nlohmann::json out = {{"scheme", Profile::kScheme}, {"layers", std::move(layers)}};
-  if (const auto& tokenizer = profile.tokenizer()) {
-    out["tokenizer"] = {{"name", tokenizer->name}, {"sha256", tokenizer->sha256}};
-    if (!tokenizer->file.empty()) out["tokenizer"]["file"] = tokenizer->file;
-  }
+  if (profile.tokenizer()) out["tokenizer"] = to_json(*profile.tokenizer());
   return out;
 }
 
@@ -71,18 +57,6 @@ Result<Layer> parse_layer(const JsonDocument& document, const std::string& at) {
   COUNTERMARK_TRY(const std::uint64_t slots, document.unsigned_at(at + "/slots", 1, kMaxSlots));
   return Layer{*kind, static_cast<unsigned>(width), static_cast<std::uint32_t>(share),
                static_cast<std::uint32_t>(slots)};
-}
-
-Result<TokenizerReference> parse_tokenizer(const JsonDocument& document) {
-  const std::string at = "/tokenizer";
-  COUNTERMARK_CHECK(document.only_members(at, {"name", "sha256", "file"}));
-  TokenizerReference tokenizer;
-  COUNTERMARK_TRY(tokenizer.name, document.string_at(at + "/name"));
-  COUNTERMARK_TRY(tokenizer.sha256, document.string_at(at + "/sha256"));
-  if (document.root()["tokenizer"].contains("file")) {
-    COUNTERMARK_TRY(tokenizer.file, document.string_at(at + "/file"));
-  }
-  return tokenizer;
 }
 
 }  // namespace
@@ -112,12 +86,7 @@ Result<Profile> Profile::create(std::vector<Layer> layers,
   Profile profile;
   profile.layers_ = std::move(layers);
   profile.tokenizer_ = std::move(tokenizer);
-  if (const auto& parts = profile.tokenizer_)
-    for (const auto& [field, text] :
-         {std::pair{"tokenizer.name", &parts->name}, std::pair{"tokenizer.sha256", &parts->sha256},
-          std::pair{"tokenizer.file", &parts->file}})
-      if (find_invalid_utf8(*text) != kValidUtf8)
-        return fail(Error{ErrorCode::kInvalidArgument, "must be UTF-8", {}, field});
+  COUNTERMARK_CHECK(check_tokenizer_reference(profile.tokenizer_));
   return parse(profile.canonical_json());
 }
 
@@ -139,10 +108,8 @@ Result<Profile> Profile::parse(std::string_view json) {
     COUNTERMARK_TRY(const Layer layer, parse_layer(document, "/layers/" + std::to_string(i)));
     profile.layers_.push_back(layer);
   }
-  if (document.root().contains("tokenizer")) {
-    COUNTERMARK_TRY(profile.tokenizer_, parse_tokenizer(document));
-  }
-  if (const Broken broken = first_broken_rule(profile.layers_, profile.tokenizer_))
+  COUNTERMARK_TRY(profile.tokenizer_, parse_tokenizer_reference(document));
+  if (const Broken broken = first_broken_rule(profile.layers_))
     return fail(document.error_at(broken->first, ErrorCode::kInvalidInput, broken->second));
   return profile;
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "watermark/error.h"
+#include "watermark/tokenizer_reference.h"
 
 namespace countermark {
 
@@ -35,14 +36,6 @@ struct Layer {
   std::uint32_t slots = 1;  // 1 to kMaxSlots
 
   bool operator==(const Layer&) const = default;
-};
-
-struct TokenizerReference {
-  std::string name{};
-  std::string sha256{};  // of the tokenizer's file, 64 lower-case hex digits
-  std::string file{};    // relative to the profile; may be empty
-
-  bool operator==(const TokenizerReference&) const = default;
 };
 
 class Profile {
