@@ -8,7 +8,7 @@ where no keyed coin tells them apart. Green lists: 1 green, 0 red. SynthID: a st
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 from . import kgw, sbw, sglang, synthid, textseal, three_bricks, vllm
 
@@ -40,10 +40,6 @@ def _ratio(profile: Profile, field: str) -> Fraction:
     return Fraction(profile[field])
 
 
-def _green(profile: Profile, seed: int, token: int) -> list[int]:
-    return [int(kgw.is_green(seed, token, profile["vocabSize"], _ratio(profile, "gamma")))]
-
-
 def _vllm_dual(profile: Profile, keys: Keys, context: Keys, token: int) -> list[int]:
     return [vllm.cell(key, context, token) for key in vllm.split_key(keys[0])]
 
@@ -58,23 +54,22 @@ def _sglang_dual(profile: Profile, keys: Keys, context: Keys, token: int) -> lis
     return [sglang.dual_word(keys[0], keys[1], context, token, _ratio(profile, "mixing"))]
 
 
-def _hf(profile: Profile, keys: Keys, context: Keys, token: int) -> list[int]:
-    value = (kgw.hf_selfhash([*context, token], keys[0]) if is_self_salted(profile)
-             else kgw.hf_lefthash(context, keys[0]))
-    return _green(profile, kgw.seed_of(value), token)
-
-
-def lm_seed(profile: Profile, keys: Keys, context: Keys, token: int) -> int:
+def list_seed(profile: Profile, keys: Keys, context: Keys, token: int) -> int:
+    """What the generator of a token's green list is seeded with."""
+    scheme, key = profile["scheme"], keys[0]
     ids = [*context, token] if is_self_salted(profile) else context
-    return kgw.seed_of(kgw.LM_PRFS[profile["prf"]](ids, keys[0]))
+    if scheme == "three-bricks-greenlist/1":
+        return three_bricks.seed_of(key, ids, profile["saltKey"])
+    if scheme == "tgi-kgw/1":
+        return key * ids[-1]
+    if scheme == "lm-watermarking/1":
+        return kgw.seed_of(kgw.LM_PRFS[profile["prf"]](ids, key))
+    return kgw.seed_of((kgw.hf_selfhash if is_self_salted(profile) else kgw.hf_lefthash)(ids, key))
 
 
-def _lm(profile: Profile, keys: Keys, context: Keys, token: int) -> list[int]:
-    return _green(profile, lm_seed(profile, keys, context, token), token)
-
-
-def _three_bricks(profile: Profile, keys: Keys, context: Keys, token: int) -> list[int]:
-    return _green(profile, three_bricks.seed_of(keys[0], context, profile["saltKey"]), token)
+def _list(profile: Profile, keys: Keys, context: Keys, token: int) -> list[int]:
+    seed = list_seed(profile, keys, context, token)
+    return [int(kgw.is_green(seed, token, profile["vocabSize"], _ratio(profile, "gamma")))]
 
 
 def textseal_keys(keys: Keys) -> tuple[int, int]:
@@ -91,32 +86,63 @@ def _bits(g: Sequence[int]) -> list[str]:
     return ["".join(map(str, g))]
 
 
-class Scheme(NamedTuple):
-    raw: Callable[[Profile, Keys, Sequence[int], int], Raw]
-    fields: tuple[str, ...]  # of the profile, besides those of COMMON
-
-
-COMMON = ("scheme", "contextWidth", "dedup", "firstPosition", "prompt", "historyLimit")
-GREEN = ("gamma", "delta", "vocabSize")
-SCHEMES: Mapping[str, Scheme] = {
-    "vllm-gumbel/philox4x32-10-v1": Scheme(lambda p, k, c, t: [vllm.cell(k[0], c, t)], ()),
-    "vllm-dual-gumbel/philox4x32-10-v1": Scheme(_vllm_dual, ("mixing",)),
-    "vllm-sbw/1": Scheme(_sbw, ("prf", "gamma", "delta")),
-    "vllm-synthid/1": Scheme(lambda p, k, c, t: _bits(vllm.g_bits(k[0], c, t, p["depth"])), ("depth",)),
-    "sglang-gumbel/1": Scheme(lambda p, k, c, t: [sglang.word(k[0], c, t)], ()),
-    "sglang-dual-gumbel/1": Scheme(_sglang_dual, ("mixing",)),
-    "hf-kgw/1": Scheme(_hf, ("prf", *GREEN)),
-    "hf-synthid/1": Scheme(lambda p, k, c, t: _bits(synthid.hf_g(k, c, t, p["tableSize"])), ("depth", "tableSize")),
-    "synthid-text/2025-06": Scheme(lambda p, k, c, t: _bits(synthid.g(k, c, t)), ("depth",)),
-    "lm-watermarking/1": Scheme(_lm, ("prf", "selfSalt", *GREEN)),
-    "tgi-kgw/1": Scheme(lambda p, k, c, t: _green(p, k[0] * c[-1], t), GREEN),
-    "three-bricks-greenlist/1": Scheme(_three_bricks, ("saltKey", *GREEN)),
-    "textseal/1": Scheme(_textseal, ("prf", "gamma", "delta", "mixing")),
+RAW: Mapping[str, Callable[[Profile, Keys, Sequence[int], int], Raw]] = {
+    "vllm-gumbel/philox4x32-10-v1": lambda p, k, c, t: [vllm.cell(k[0], c, t)],
+    "vllm-dual-gumbel/philox4x32-10-v1": _vllm_dual,
+    "vllm-sbw/1": _sbw,
+    "vllm-synthid/1": lambda p, k, c, t: _bits(vllm.g_bits(k[0], c, t, p["depth"])),
+    "sglang-gumbel/1": lambda p, k, c, t: [sglang.word(k[0], c, t)],
+    "sglang-dual-gumbel/1": _sglang_dual,
+    "hf-kgw/1": _list,
+    "hf-synthid/1": lambda p, k, c, t: _bits(synthid.hf_g(k, c, t, p["tableSize"])),
+    "synthid-text/2025-06": lambda p, k, c, t: _bits(synthid.g(k, c, t)),
+    "lm-watermarking/1": _list,
+    "tgi-kgw/1": _list,
+    "three-bricks-greenlist/1": _list,
+    "textseal/1": _textseal,
 }
+VLLM = {"contextWidth": 4, "dedup": "context", "firstPosition": 0, "prompt": "excluded", "historyLimit": 8192}
+SGLANG = {"contextWidth": 4, "dedup": "context", "prompt": "included", "historyLimit": 4096}
+SYNTHID = {"contextWidth": 4, "depth": 30, "dedup": "context", "prompt": "excluded", "historyLimit": synthid.HISTORY}
+GREEN = {"vocabSize": 50257, "gamma": "1/4", "delta": 2.0}
+# The sources' own values; where they name none (SBW's width and PRF, three_bricks' width and dedup), the least.
+DEFAULTS: Mapping[str, Profile] = {
+    "vllm-gumbel/philox4x32-10-v1": VLLM,
+    "vllm-dual-gumbel/philox4x32-10-v1": {**VLLM, "mixing": "1/10"},
+    "vllm-sbw/1": {"contextWidth": 1, "prf": "lefthash", "gamma": "1/2", "delta": 2.0, "dedup": "none",
+                   "prompt": "excluded"},
+    "vllm-synthid/1": {**VLLM, "depth": 32},
+    "sglang-gumbel/1": SGLANG,
+    "sglang-dual-gumbel/1": {**SGLANG, "mixing": "1/2"},
+    "hf-kgw/1": {"contextWidth": 1, "prf": "lefthash", **GREEN, "dedup": "none", "prompt": "excluded"},
+    "hf-synthid/1": {**SYNTHID, "tableSize": synthid.TABLE_SIZE},
+    "synthid-text/2025-06": SYNTHID,
+    "lm-watermarking/1": {"contextWidth": 4, "prf": "anchored-minhash", "selfSalt": True, **GREEN, "dedup": "tuple",
+                          "prompt": "excluded"},
+    "tgi-kgw/1": {"contextWidth": 1, **GREEN, "gamma": "1/2", "dedup": "tuple", "prompt": "excluded"},
+    "three-bricks-greenlist/1": {"contextWidth": 1, "saltKey": three_bricks.SALT, **GREEN, "gamma": "1/2",
+                                 "delta": 1.0, "dedup": "none", "prompt": "excluded"},
+    "textseal/1": {"contextWidth": 1, "prf": "gumbelmax", "dedup": "tuple", "prompt": "excluded"},
+}
+TEXTSEAL = {"gumbelmax": {}, "textseal": {"mixing": "1/2"}, "greenlist": {"gamma": "1/2", "delta": 2.0}}
+SKIPS_ONE_MORE = {"three-bricks-greenlist/1", "textseal/1"}
+
+
+def profile(scheme: str, **changes: Any) -> Profile:
+    """Complete: every field of the scheme. The first position follows the width."""
+    fields = {"scheme": scheme, **DEFAULTS[scheme]}
+    if scheme == "textseal/1":
+        fields.update(TEXTSEAL[changes.get("prf", fields["prf"])])
+    unknown = changes.keys() - fields.keys() - {"firstPosition"}
+    if unknown:
+        raise ValueError(f"{scheme}: no field {', '.join(sorted(unknown))}")
+    fields.update(changes)
+    fields.setdefault("firstPosition", reads(fields) + (scheme in SKIPS_ONE_MORE))
+    return fields
 
 
 def raw(profile: Profile, key: str, context: Sequence[int], token: int) -> Raw:
     """`context`: exactly the reads(profile) previous tokens, oldest first."""
     if len(context) != reads(profile):
         raise ValueError(f"context: {reads(profile)} tokens expected")
-    return SCHEMES[profile["scheme"]].raw(profile, parse_key(key), context, token)
+    return RAW[profile["scheme"]](profile, parse_key(key), context, token)
