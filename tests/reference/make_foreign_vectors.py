@@ -7,6 +7,7 @@ taken; `alternatives` are the same inputs under the other reading, for whoever h
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from fractions import Fraction
@@ -94,8 +95,8 @@ def hf_inputs() -> Iterator[Input]:
 
 def lm_inputs() -> Iterator[Input]:
     settings = ((4, False, DEFAULT, 50257, "1/4"), (4, True, DEFAULT, 32000, "1/4"), (1, False, 42, 128, "1/2"),
-                (2, True, LARGE, 128256, "1/10"), (5, False, -DEFAULT, 32000, "1/10"), (16, False, 0, 128256, "1/2"),
-                (16, True, LARGE, 128, "1/4"), (5, False, I64, 32000, "1/4"))
+                (2, True, LARGE, 128256, "1/4"), (5, False, -DEFAULT, 32000, "1/10"), (16, False, 0, 128256, "1/2"),
+                (16, True, LARGE, 128, "1/10"), (5, False, I64, 32000, "1/4"))
     for prf in kgw.LM_PRFS:
         for width, self_salt, key, vocabulary, gamma in settings:
             if prf == "minskipgram" and width == 1:  # has no pair of tokens
@@ -171,6 +172,9 @@ def pairs(mixer: Mixer, given: Profile, key: str) -> Iterator[tuple[list[int], i
         else:
             tokens = [0, bound - 1, mixer.below(bound), mixer.below(bound)]
             tokens += [t for t in (7, 8, 50256, 65543) if width == 4 and t < bound and not salted]
+            if given["scheme"] in LIST_SCHEMES:  # and one that is green, where one is soon found
+                draws = [mixer.below(bound) for _ in range(30)]
+                tokens += list(itertools.islice((t for t in draws if raw(given, key, context, t) == [1]), 1))
         for token in tokens:
             yield context, token
 
@@ -210,7 +214,10 @@ def alternative(case: Case) -> Case | None:
 
 # --- foreign-published.json -----------------------------------------------------------------------------------
 
-PROMPT = [11, 2022, 30003, 404, 5, 60, 707, 8008]
+VOCABULARY = 1009  # small, since a list is made for every token that is read
+PROMPT = [11, 202, 303, 404, 5, 60, 707, 808]
+LISTS = {"vocabSize": VOCABULARY}
+SIMPLE_1 = {**LISTS, "contextWidth": 1, "prf": "additive", "selfSalt": False, "gamma": "1/2"}
 SOURCES: Mapping[str, Input] = {
     "vllm-gumbel": Input("vllm-gumbel/philox4x32-10-v1", "int:42", {}),
     "vllm-gumbel-2": Input("vllm-gumbel/philox4x32-10-v1", f"int:{LARGE}", {"contextWidth": 2}),
@@ -224,25 +231,22 @@ SOURCES: Mapping[str, Input] = {
     "sglang": Input("sglang-gumbel/1", "hex:0123456789abcdef", {}),
     "sglang-2": Input("sglang-gumbel/1", "hex:2a", {"contextWidth": 2}),
     "sglang-dual": Input("sglang-dual-gumbel/1", "hex:0123456789abcdeffedcba9876543210", {"contextWidth": 2}),
-    "hf-lefthash": Input("hf-kgw/1", f"int:{DEFAULT}", {}),
-    "hf-selfhash": Input("hf-kgw/1", f"int:{DEFAULT}", {"contextWidth": 4, "prf": "selfhash", "vocabSize": 32000}),
-    "lm-selfhash": Input("lm-watermarking/1", f"int:{DEFAULT}", {}),
-    "lm-selfhash-all": Input("lm-watermarking/1", f"int:{DEFAULT}", {"dedup": "none"}),
-    "lm-simple-1": Input("lm-watermarking/1", f"int:{DEFAULT}",
-                         {"contextWidth": 1, "prf": "additive", "selfSalt": False, "gamma": "1/2"}),
-    "lm-simple-1-all": Input("lm-watermarking/1", f"int:{DEFAULT}",
-                             {"contextWidth": 1, "prf": "additive", "selfSalt": False, "gamma": "1/2",
-                              "dedup": "none"}),
+    "hf-lefthash": Input("hf-kgw/1", f"int:{DEFAULT}", LISTS),
+    "hf-selfhash": Input("hf-kgw/1", f"int:{DEFAULT}", {**LISTS, "contextWidth": 4, "prf": "selfhash"}),
+    "lm-selfhash": Input("lm-watermarking/1", f"int:{DEFAULT}", LISTS),
+    "lm-selfhash-all": Input("lm-watermarking/1", f"int:{DEFAULT}", {**LISTS, "dedup": "none"}),
+    "lm-simple-1": Input("lm-watermarking/1", f"int:{DEFAULT}", SIMPLE_1),
+    "lm-simple-1-all": Input("lm-watermarking/1", f"int:{DEFAULT}", {**SIMPLE_1, "dedup": "none"}),
     "lm-skipgram": Input("lm-watermarking/1", "int:35317",
-                         {"contextWidth": 5, "prf": "skipgram", "selfSalt": False, "vocabSize": 32000}),
+                         {**LISTS, "contextWidth": 5, "prf": "skipgram", "selfSalt": False}),
     "hf-synthid": Input("hf-synthid/1", SYNTHID_KEYS, {}),
     "synthid-text": Input("synthid-text/2025-06", SYNTHID_KEYS, {}),
     "synthid-one": Input("synthid-text/2025-06", "ints:42", {"contextWidth": 1, "depth": 1}),
-    "three-bricks-none": Input("three-bricks-greenlist/1", "int:0", {"dedup": "none"}),
-    "three-bricks-v1": Input("three-bricks-greenlist/1", "int:0", {"dedup": "context"}),
-    "three-bricks-v2": Input("three-bricks-greenlist/1", "int:0", {"dedup": "tuple"}),
+    "three-bricks-none": Input("three-bricks-greenlist/1", "int:0", {**LISTS, "dedup": "none"}),
+    "three-bricks-v1": Input("three-bricks-greenlist/1", "int:0", {**LISTS, "dedup": "context"}),
+    "three-bricks-v2": Input("three-bricks-greenlist/1", "int:0", {**LISTS, "dedup": "tuple"}),
     "three-bricks-tenth": Input("three-bricks-greenlist/1", "int:42",
-                                {"contextWidth": 2, "gamma": "1/10", "vocabSize": 32000}),
+                                {**LISTS, "contextWidth": 2, "gamma": "1/10"}),
     "textseal-gumbelmax": Input("textseal/1", "int:42", {"dedup": "tuple"}),
     "textseal-gumbelmax-v1": Input("textseal/1", "int:42", {"dedup": "context"}),
     "textseal-gumbelmax-none": Input("textseal/1", "int:42", {"dedup": "none"}),
@@ -274,9 +278,9 @@ def marked(mixer: Mixer, source: Input, length: int, bound: int, choices: int) -
 
 def sequences() -> dict[str, list[int]]:
     mixer = Mixer(22)
-    loop = [mixer.below(32000) for _ in range(60)]
-    long = [mixer.below(32000) for _ in range(1100)]
-    out = {"random": [mixer.below(32000) for _ in range(200)],
+    loop = [mixer.below(VOCABULARY) for _ in range(60)]
+    long = [mixer.below(VOCABULARY) for _ in range(1100)]
+    out = {"random": [mixer.below(VOCABULARY) for _ in range(200)],
            "few-ids": [mixer.below(12) for _ in range(150)],
            "loop": loop * 3 + loop[:20],
            "long": long + long[:100] + long[600:700],  # repeats beyond and within SynthID's history of 1024
@@ -284,7 +288,7 @@ def sequences() -> dict[str, list[int]]:
     for name, source in SOURCES.items():
         if not name.endswith(("-all", "-v1", "-v2")):
             tenth = name == "three-bricks-tenth"
-            out["by-" + name] = marked(mixer, source, 300 if tenth else 80 + mixer.below(60), 1000,
+            out["by-" + name] = marked(mixer, source, 300 if tenth else 80 + mixer.below(60), VOCABULARY,
                                        40 if tenth else 4)
     return out
 

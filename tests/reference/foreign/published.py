@@ -11,15 +11,13 @@ import math
 from fractions import Fraction
 from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
-from mpmath import mpf
-
 from . import marks, sbw, sglang, synthid, tails, textseal, vllm
 from .marks import Profile
 
 Numbers = dict[str, Any]
 SGLANG_CONTEXTS = 4096
 LM_THRESHOLD, HF_THRESHOLD = 4.0, 3.0
-THREE_BRICKS_FLOOR = mpf(10) ** -200
+THREE_BRICKS_FLOOR = 1e-200
 
 
 class Tuple(NamedTuple):

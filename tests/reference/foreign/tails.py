@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
-from mpmath import mp, mpf
+import mpmath
 
+mp = mpmath.mp.clone()
 mp.dps = 40
+mpf = mp.mpf
+Real = Any  # mpmath has no types
 
 
-def gamma_tail(shape: Fraction | int, total: float) -> mpf:
+def gamma_tail(shape: Fraction | int, total: float) -> Real:
     """Q(shape, total). Integer shapes by the Poisson sum, others (moment-matched ones) by the incomplete gamma."""
     s = mpf(total)
     if shape == int(shape):
@@ -22,26 +26,31 @@ def gamma_tail(shape: Fraction | int, total: float) -> mpf:
     return mp.gammainc(mpf(shape.numerator) / shape.denominator, s, mp.inf, regularized=True)
 
 
-def normal_tail(z: float) -> mpf:
+def normal_tail(z: float) -> Real:
     return mp.erfc(mpf(z) / mp.sqrt(2)) / 2
 
 
-def _point(n: int, k: int, gamma: Fraction) -> mpf:
+def _points(n: int, first: int, gamma: Fraction) -> list[Real]:
+    """P(X = k) for k from `first` to n, each from the one before."""
     g = mpf(gamma.numerator) / gamma.denominator
-    return mp.binomial(n, k) * g**k * (1 - g) ** (n - k)
+    points = [mp.binomial(n, first) * g**first * (1 - g) ** (n - first)]
+    for k in range(first, n):
+        points.append(points[-1] * (n - k) / (k + 1) * g / (1 - g))
+    return points
 
 
-def binomial_tail(n: int, green: int, gamma: Fraction) -> mpf:
+def binomial_tail(n: int, green: int, gamma: Fraction) -> Real:
     """P(X >= green), which is I_gamma(green, 1 + n - green)."""
-    return mp.fsum(_point(n, k, gamma) for k in range(green, n + 1))
+    return mp.fsum(_points(n, green, gamma))
 
 
-def binomial_mid(n: int, green: int, gamma: Fraction) -> mpf:
+def binomial_mid(n: int, green: int, gamma: Fraction) -> Real:
     """Half of the last point taken off: smaller than the tail, hence no p-value."""
-    return binomial_tail(n, green, gamma) - _point(n, green, gamma) / 2
+    points = _points(n, green, gamma)
+    return mp.fsum(points) - points[0] / 2
 
 
-def hf_tail(z: float) -> mpf:
+def hf_tail(z: float) -> Real:
     """transformers' formula, an approximation of erf without its square root."""
     sign = (z > 0) - (z < 0)
     return 1 - (1 + sign * (1 - mp.exp(-2 * mpf(z) ** 2 / mp.pi))) / 2
