@@ -32,8 +32,6 @@ STREAM = "the stream words of the later revision, 0x53594E54 and block 0"
 NO_STREAM = "stream words 0, as of the earlier revision"
 GENERATED = "lefthash as the text is generated: key * sum of the context"
 DETECTED = "lefthash as the source's detector has it: key * sum of the hashes"
-UNBOUNDED = "the key's product does not wrap"
-WRAPPED = "the key's product wraps at 64 bits"
 WRAPPED_KEY = "the key's product wraps at 64 bits, where torch may refuse so large a key"
 
 
@@ -62,7 +60,7 @@ def vllm_inputs() -> Iterator[Input]:
 
 def sbw_inputs() -> Iterator[Input]:
     for width, key, gamma in ((4, 42, "1/2"), (4, DEFAULT, "1/4"), (1, LARGE, "1/2"), (2, 0, "1/10"), (5, I64, "1/4"),
-                              (16, -7, "1/2")):
+                              (16, 7, "1/2")):
         changes = {"contextWidth": width, "gamma": gamma}
         yield Input("vllm-sbw/1", f"int:{key}", {**changes, "prf": "selfhash"})
         yield Input("vllm-sbw/1", f"int:{key}", {**changes, "prf": "lefthash"}, GENERATED)
@@ -83,7 +81,7 @@ def hf_inputs() -> Iterator[Input]:
                                    (LARGE, 128256, "1/4"), (-DEFAULT, 32000, "1/4"), (7, 128256, "1/2")):
         yield Input("hf-kgw/1", f"int:{key}", {"vocabSize": vocabulary, "gamma": gamma})
     for key in (I64, U64):
-        yield Input("hf-kgw/1", f"int:{key}", {"vocabSize": 32000}, UNBOUNDED)
+        yield Input("hf-kgw/1", f"int:{key}", {"vocabSize": 32000})
     for width, key, vocabulary, gamma in ((4, DEFAULT, 50257, "1/4"), (1, 42, 128, "1/2"), (2, LARGE, 32000, "1/10"),
                                           (5, I64, 128256, "1/4"), (16, -DEFAULT, 32000, "1/2"), (4, 0, 128, "1/4")):
         yield Input("hf-kgw/1", f"int:{key}", {"contextWidth": width, "prf": "selfhash", "vocabSize": vocabulary,
@@ -95,16 +93,15 @@ def hf_inputs() -> Iterator[Input]:
 
 def lm_inputs() -> Iterator[Input]:
     settings = ((4, False, DEFAULT, 50257, "1/4"), (4, True, DEFAULT, 32000, "1/4"), (1, False, 42, 128, "1/2"),
-                (2, True, LARGE, 128256, "1/4"), (5, False, -DEFAULT, 32000, "1/10"), (16, False, 0, 128256, "1/2"),
+                (2, True, LARGE, 32000, "1/10"), (5, False, -DEFAULT, 32000, "1/10"), (16, False, 0, 128256, "1/2"),
                 (16, True, LARGE, 128, "1/10"), (5, False, I64, 32000, "1/4"))
     for prf in kgw.LM_PRFS:
         for width, self_salt, key, vocabulary, gamma in settings:
             if prf == "minskipgram" and width == 1:  # has no pair of tokens
                 width, self_salt = 2, False
-            reading = UNBOUNDED if prf in ("additive", "minfunc") and key == I64 else ""
             yield Input("lm-watermarking/1", f"int:{key}",
                         {"contextWidth": width, "prf": prf, "selfSalt": self_salt, "vocabSize": vocabulary,
-                         "gamma": gamma}, reading)
+                         "gamma": gamma})
         if prf != "minskipgram":
             yield Input("lm-watermarking/1", f"int:{DEFAULT}",
                         {"contextWidth": 1, "prf": prf, "selfSalt": True, "vocabSize": 128, "gamma": "1/2"})
@@ -150,9 +147,8 @@ def inputs() -> Iterator[Input]:
 def contexts(mixer: Mixer, scheme: str, width: int, bound: int) -> list[list[int]]:
     """With the paddings of a text's first tokens, where the scheme has them."""
     out = [[0] * width, [bound - 1] * width, [(i + 1) % bound for i in range(width)]]
-    if scheme.startswith(("vllm-gumbel", "vllm-dual", "vllm-synthid")):
-        out += [[vllm.PAD] * width] + [[vllm.PAD] * (width - k) + [mixer.below(bound) for _ in range(k)]
-                                       for k in range(1, min(width, 4))]
+    if scheme.startswith("vllm"):
+        out += [[vllm.PAD] * (width - k) + [mixer.below(bound) for _ in range(k)] for k in range(min(width, 4))]
     if "synthid" in scheme and width > 1:
         out.append([0] * (width - 1) + [5])
     out += [[mixer.below(bound) for _ in range(width)] for _ in range(3)]
@@ -172,7 +168,7 @@ def pairs(mixer: Mixer, given: Profile, key: str) -> Iterator[tuple[list[int], i
         else:
             tokens = [0, bound - 1, mixer.below(bound), mixer.below(bound)]
             tokens += [t for t in (7, 8, 50256, 65543) if width == 4 and t < bound and not salted]
-            if given["scheme"] in LIST_SCHEMES:  # and one that is green, where one is soon found
+            if "gamma" in given:  # and one that is green, where one is soon found
                 draws = [mixer.below(bound) for _ in range(30)]
                 tokens += list(itertools.islice((t for t in draws if raw(given, key, context, t) == [1]), 1))
         for token in tokens:
@@ -199,10 +195,6 @@ def alternative(case: Case) -> Case | None:
         if reading == GENERATED:
             seed = sbw.lefthash_detector_seed(keys[0], context)
             return DETECTED, [int(sbw.is_green(seed, token, Fraction(given["gamma"])))]
-        if reading == UNBOUNDED:
-            value = {"additive": sum, "minfunc": min, "lefthash": max}[given["prf"]](context)
-            seed = kgw.seed_of(i64(keys[0] * value))
-            return WRAPPED, [int(kgw.is_green(seed, token, given["vocabSize"], Fraction(given["gamma"])))]
         return None
 
     read = [other(item["context"], item["token"]) for item in case["tuples"]]
@@ -223,11 +215,9 @@ SOURCES: Mapping[str, Input] = {
     "vllm-gumbel-2": Input("vllm-gumbel/philox4x32-10-v1", f"int:{LARGE}", {"contextWidth": 2}),
     "vllm-dual": Input("vllm-dual-gumbel/philox4x32-10-v1", "int:42", {}),
     "vllm-dual-half": Input("vllm-dual-gumbel/philox4x32-10-v1", "int:7", {"contextWidth": 2, "mixing": "1/2"}),
-    "vllm-synthid": Input("vllm-synthid/1", "int:42", {}, f"{STREAM}; padded contexts, the first of each"),
-    "vllm-sbw-selfhash": Input("vllm-sbw/1", "int:42", {"contextWidth": 4, "prf": "selfhash"},
-                               "scored from index contextWidth on, repeats too"),
-    "vllm-sbw-lefthash": Input("vllm-sbw/1", f"int:{DEFAULT}", {"contextWidth": 1, "prf": "lefthash"},
-                               "scored from index contextWidth on, repeats too"),
+    "vllm-synthid": Input("vllm-synthid/1", "int:42", {}, STREAM),
+    "vllm-sbw-selfhash": Input("vllm-sbw/1", "int:42", {}),
+    "vllm-sbw-lefthash": Input("vllm-sbw/1", f"int:{DEFAULT}", {"contextWidth": 1, "prf": "lefthash"}),
     "sglang": Input("sglang-gumbel/1", "hex:0123456789abcdef", {}),
     "sglang-2": Input("sglang-gumbel/1", "hex:2a", {"contextWidth": 2}),
     "sglang-dual": Input("sglang-dual-gumbel/1", "hex:0123456789abcdeffedcba9876543210", {"contextWidth": 2}),
@@ -258,22 +248,23 @@ SOURCES: Mapping[str, Input] = {
 
 def marked(mixer: Mixer, source: Input, length: int, bound: int, choices: int) -> list[int]:
     """The best of a few random tokens at every place: the mark under a flat distribution over them."""
-    given, tokens = source.profile(), list(PROMPT if source.scheme.startswith("sglang") else ())
-    first, width = len(tokens), reads(given)
-    pad = [vllm.PAD] * width if given["firstPosition"] == 0 else []
-    share = Fraction(given.get("mixing", 1))
+    given = source.profile()
+    history = list(PROMPT) if source.scheme.startswith("sglang") else []
+    if given["firstPosition"] == 0:
+        history += [vllm.PAD] * reads(given)
+    start, share = len(history), Fraction(given.get("mixing", 1))
     for _ in range(length):
         candidates = [mixer.below(bound) for _ in range(choices)]
-        context = (pad + tokens)[len(pad) + len(tokens) - width :] if width else []
-        if len(context) < width or width > len(pad) + len(tokens):
-            tokens.append(candidates[0])
+        in_share = mixer.below(1000) < 1000 * share
+        if len(history) < reads(given):
+            history.append(candidates[0])
             continue
-        values = [raw(given, source.key, context, token) for token in candidates]
-        key_b = (mixer.below(1000) < 1000 * share) == source.scheme.startswith("vllm")
-        chosen = [(value[-1] if key_b else value[0]) for value in values]
-        counts = [value.count("1") if isinstance(value, str) else value for value in chosen]
-        tokens.append(candidates[counts.index(max(counts))])
-    return tokens[first:]
+        key_b = in_share == source.scheme.startswith("vllm")  # there the share is key B's, in TextSeal it is key A's
+        context = history[len(history) - reads(given) :]
+        values = [raw(given, source.key, context, token)[-1 if key_b else 0] for token in candidates]
+        counts = [value.count("1") if isinstance(value, str) else value for value in values]
+        history.append(candidates[counts.index(max(counts))])
+    return history[start:]
 
 
 def sequences() -> dict[str, list[int]]:
@@ -320,8 +311,8 @@ def published_cases(given: Mapping[str, list[int]]) -> Iterator[Case]:
 
 # --- files ----------------------------------------------------------------------------------------------------
 
-MARKS = ("Other systems' marks: raw values of tuples. `context` holds exactly the previous tokens that are read, oldest "
-         "first, 4294967295 where vLLM pads; a self-salted scheme's contextWidth counts the token itself. `reading`: "
+MARKS = ("Other systems' marks: raw values of tuples. `context` holds exactly the previous tokens that are read, "
+         "oldest first, 4294967295 where vLLM pads; a self-salted scheme's contextWidth counts the token itself. `reading`: "
          "what the description leaves open, and how it is taken; `alternatives`: the same inputs, read otherwise.")
 PUBLISHED = ("What the sources' own detectors print for `sequence` (12 digits), flaws included: n tokens scored, "
              "statistic, and p, z, decision or weighted mean. Not ours to decide by.")

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The references of other systems' marks against the values that were published for, or computed from, their sources."""
+"""The references of other systems' marks against values published for, or computed from, their sources."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import struct
 import sys
@@ -13,7 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from foreign import kgw, murmur3, philox, sglang, synthid, textseal, three_bricks, vllm
+import make_foreign_vectors
+from foreign import golden, kgw, marks, murmur3, philox, sbw, sglang, synthid, tails, textseal, three_bricks, vllm
+from foreign.marks import profile, raw
+from foreign.published import published
 from foreign.torch_generator import Generator
 
 CONTEXT = [100, 2000, 30000, 7]
@@ -174,6 +178,43 @@ class Vllm(unittest.TestCase):
 
 
 
+    def test_golden(self) -> None:
+        """Generation and detection of 64 tokens, as the source's own test has them."""
+        tokens = golden.generate(lambda position: 42)
+        self.assertEqual(tokens, [
+            46, 24, 45, 80, 14, 26, 22, 124, 21, 45, 16, 30, 5, 89, 0, 10, 27, 70, 80, 62, 1, 11, 117, 53, 10, 45, 94,
+            37, 43, 22, 78, 49, 119, 9, 22, 118, 82, 75, 32, 24, 84, 27, 122, 66, 78, 64, 124, 17, 91, 12, 51, 15, 75,
+            64, 127, 45, 112, 15, 83, 114, 121, 109, 24, 77])
+        for key, statistic, p in ((42, 296.272957878563, 7.1281962809e-61), (43, 63.250967165856, .520844793689)):
+            numbers = published(profile("vllm-gumbel/philox4x32-10-v1"), f"int:{key}", tokens)
+            self.assertEqual(numbers["n"], 64)
+            self.assertAlmostEqual(numbers["statistic"] / statistic, 1, delta=1e-11)
+            self.assertAlmostEqual(numbers["p"] / p, 1, delta=1e-9)
+
+    def test_synthid_words(self) -> None:
+        """Depth d is bit d of a word, whose stream may be set apart."""
+        plain = vllm.g_bits(42, [1, 2, 3, 4], 7, 32, 0)
+        self.assertEqual(sum(bit << d for d, bit in enumerate(plain)), 425429266)
+        self.assertNotEqual(vllm.g_bits(42, [1, 2, 3, 4], 7, 32), plain)
+        self.assertEqual(vllm.g_bits(42, [1, 2, 3, 4], 7, 5, 0), plain[:5])
+
+
+class Sbw(unittest.TestCase):
+    """No vector is published: only that the coin is one, and that the two seeds of `lefthash` differ."""
+
+    def test_share_of_green(self) -> None:
+        for gamma in (Fraction(1, 10), QUARTER, HALF):
+            green = sum(sbw.is_green(sbw.selfhash_seed(42, [c, t]), t, gamma) for c in range(40) for t in range(100))
+            self.assertLess(abs(green - 4000 * gamma), 5 * (4000 * gamma * (1 - gamma)) ** 0.5)
+
+    def test_padding_is_minus_one(self) -> None:
+        self.assertEqual(sbw.lefthash_seed(42, [vllm.PAD, 2]), 42)
+        self.assertEqual(sbw.hash32(vllm.PAD), sbw.hash32(-1))
+
+    def test_detector_misses_lefthash(self) -> None:
+        self.assertNotEqual(sbw.lefthash_seed(42, [1, 2]), sbw.lefthash_detector_seed(42, [1, 2]))
+
+
 class SgLang(unittest.TestCase):
     a, b = 0x0123456789ABCDEF, 0xFEDCBA9876543210
 
@@ -207,6 +248,12 @@ class TextSeal(unittest.TestCase):
                                        (42, CONTEXT, [4214, 3483, 5426, 1406, 5280, 3974])):
             self.assertEqual([textseal.level(key, context, t) for t, _ in zip(self.tokens, expected)], expected)
 
+    def test_law_of_a_score(self) -> None:
+        scores = [textseal.score(h) for h in range(textseal.LEVELS)]
+        mean = sum(scores) / len(scores)
+        self.assertEqual(f"{mean:.5f} {sum((s - mean) ** 2 for s in scores) / len(scores):.5f} {max(scores):.2f}",
+                         "0.99934 0.99410 9.01")
+
     def test_collisions(self) -> None:
         """What the source's form makes equal under every key, and the keys that are shifts of each other."""
         for key in (42, 12387, 7):
@@ -231,6 +278,93 @@ class ThreeBricks(unittest.TestCase):
         generator = Generator(7)
         self.assertEqual([generator.rand32() for _ in range(32000)][31999], float.fromhex("0x1.f44fd0p-2"))
         self.assertEqual(4407551460489307 & (1 << 32) - 1, 186759259)
+
+
+class PublishedNumbers(unittest.TestCase):
+    def test_hf_formula(self) -> None:
+        for z, p, true in ((1, ".2645", ".1587"), (2, ".0392", ".0228"), (3, ".00162", ".00135"),
+                           (4, "1.88e-5", "3.17e-5"), (5, "6.1e-8", "2.9e-7"), (6, "5.6e-11", "9.9e-10"),
+                           (8, "1.0e-18", "6.2e-16"), (10, "1.1e-28", "7.6e-24")):
+            for computed, printed in ((tails.hf_tail(z), p), (tails.normal_tail(z), true)):
+                digits = len(printed.split("e")[0].replace(".", "").lstrip("0"))
+                self.assertEqual(float(f"{float(computed):.{digits - 1}e}"), float(printed), (z, printed))
+        self.assertAlmostEqual(float(tails.hf_tail(-1) + tails.hf_tail(1)), 1, places=15)
+        self.assertEqual((tails.hf_tail(0), tails.hf_printed(0), tails.hf_printed(8)), (0.5, 0.5, 0))
+        self.assertAlmostEqual(tails.hf_printed(3) / float(tails.hf_tail(3)), 1, delta=1e-9)
+
+    def test_gamma_tail(self) -> None:
+        self.assertEqual(f"{float(tails.gamma_tail(4096, 4096)):.16f}", "0.4979221728062154")
+        shape, total = Fraction(6400, 82), 281.19
+        density = lambda x: x ** (shape.numerator / tails.mpf(shape.denominator) - 1) * tails.mp.exp(-x)
+        whole = tails.mp.gamma(tails.mpf(shape.numerator) / shape.denominator)
+        by_quadrature = tails.mp.quad(density, [total, total + 100, total + 300, tails.mp.inf]) / whole
+        self.assertAlmostEqual(float(tails.gamma_tail(shape, total) / by_quadrature), 1, delta=1e-12)
+
+    def test_binomial_tail(self) -> None:
+        """I_gamma(s, 1 + n - s), and what a normal tail makes of it where z first reaches 4."""
+        self.assertEqual(float(tails.binomial_tail(10, 0, QUARTER)), 1)
+        incomplete = tails.mp.betainc(30, 171, 0, tails.mpf(1) / 10, regularized=True)
+        self.assertAlmostEqual(float(tails.binomial_tail(200, 30, Fraction(1, 10)) / incomplete), 1, delta=1e-12)
+        for gamma, n, ratio in ((QUARTER, 10, "13"), (QUARTER, 20, "5.8"), (QUARTER, 50, "3.9"), (QUARTER, 100, "2.0"),
+                                (QUARTER, 200, "1.9"), (QUARTER, 1000, "1.5"), (Fraction(1, 10), 10, "52"),
+                                (Fraction(1, 10), 100, "9.8"), (Fraction(1, 20), 20, "81"),
+                                (Fraction(1, 20), 200, "6.0")):
+            green = next(k for k in range(n) if tails.z_of(k, n, gamma) >= 4)
+            found = float(tails.binomial_tail(n, green, gamma) / tails.normal_tail(4))
+            digits = len(ratio.replace(".", ""))
+            self.assertEqual(float(f"{found:.{digits - 1}e}"), float(ratio), (gamma, n, found))
+
+    def test_hf_counts_repeats(self) -> None:
+        """Seven n-grams of which two are distinct count as seven; lm-watermarking's flag makes it two."""
+        tokens = [5, 6, 5, 6, 5, 6, 5, 6]
+        given = profile("hf-kgw/1", vocabSize=128, dedup="tuple")
+        self.assertEqual(published(given, "int:42", tokens)["n"], 7)
+        given = profile("lm-watermarking/1", prf="additive", contextWidth=1, selfSalt=False, vocabSize=128)
+        self.assertEqual(published(given, "int:42", tokens)["n"], 2)
+
+    def test_floors_and_skips(self) -> None:
+        given = profile("three-bricks-greenlist/1", vocabSize=128)
+        self.assertEqual(published(given, "int:0", list(range(12)))["n"], 10)
+        given = profile("textseal/1", prf="textseal", contextWidth=2)
+        self.assertEqual(published(given, "int:42", list(range(12)))["n"], 9)
+
+
+class Marks(unittest.TestCase):
+    def test_profiles_and_contexts_are_checked(self) -> None:
+        self.assertRaises(ValueError, profile, "vllm-gumbel/philox4x32-10-v1", gamma="1/2")
+        self.assertRaises(ValueError, raw, profile("tgi-kgw/1"), "int:1", [1, 2], 3)
+        self.assertRaises(ValueError, raw, profile("tgi-kgw/1"), "int:1", [1], 50257)
+        for scheme, key in (("vllm-gumbel/philox4x32-10-v1", 1 << 64), ("vllm-gumbel/philox4x32-10-v1", -1)):
+            self.assertRaises(ValueError, raw, profile(scheme), f"int:{key}", [1, 2, 3, 4], 5)
+        self.assertRaises(ValueError, raw, profile("hf-kgw/1", prf="selfhash"), f"int:{1 << 63}", [], 5)
+
+    def test_keys(self) -> None:
+        self.assertEqual(marks.parse_key("hex:0123456789abcdeffedcba9876543210"), [SgLang.a, SgLang.b])
+        self.assertEqual(marks.parse_key("ints:654,400"), [654, 400])
+        self.assertRaises(ValueError, marks.parse_key, "text:secret")
+
+
+class VectorFiles(unittest.TestCase):
+    def test_regenerating_gives_the_same_bytes(self) -> None:
+        for name, text in make_foreign_vectors.build().items():
+            with self.subTest(name):
+                self.assertEqual((make_foreign_vectors.FOLDER / name).read_bytes(), text.encode("ascii"))
+                self.assertLess(len(text), 700_000)
+
+    def test_every_scheme_is_covered(self) -> None:
+        """Each with two widths and three keys at least, and each green mark with both colours."""
+        cases = json.loads((make_foreign_vectors.FOLDER / "foreign-marks.json").read_text())["cases"]
+        for scheme in marks.RAW:
+            own = [case for case in cases if case["profile"]["scheme"] == scheme]
+            self.assertGreaterEqual(len({case["key"] for case in own}), 3, scheme)
+            self.assertGreaterEqual(len({case["profile"]["contextWidth"] for case in own}),
+                                    1 if scheme == "tgi-kgw/1" else 2, scheme)
+            for case in own:
+                if "gamma" in case["profile"]:
+                    colours = {item["raw"][0] for item in case["tuples"]}
+                    self.assertEqual(colours, {0, 1}, case["profile"])
+        prfs = {case["profile"]["prf"] for case in cases if case["profile"]["scheme"] == "lm-watermarking/1"}
+        self.assertEqual(prfs, kgw.LM_PRFS.keys())
 
 
 if __name__ == "__main__":

@@ -105,12 +105,11 @@ VLLM = {"contextWidth": 4, "dedup": "context", "firstPosition": 0, "prompt": "ex
 SGLANG = {"contextWidth": 4, "dedup": "context", "prompt": "included", "historyLimit": 4096}
 SYNTHID = {"contextWidth": 4, "depth": 30, "dedup": "context", "prompt": "excluded", "historyLimit": synthid.HISTORY}
 GREEN = {"vocabSize": 50257, "gamma": "1/4", "delta": 2.0}
-# The sources' own values; where they name none (SBW's width and PRF, three_bricks' width and dedup), the least.
+# The sources' own values; three_bricks has none for width and dedup.
 DEFAULTS: Mapping[str, Profile] = {
     "vllm-gumbel/philox4x32-10-v1": VLLM,
     "vllm-dual-gumbel/philox4x32-10-v1": {**VLLM, "mixing": "1/10"},
-    "vllm-sbw/1": {"contextWidth": 1, "prf": "lefthash", "gamma": "1/2", "delta": 2.0, "dedup": "none",
-                   "prompt": "excluded"},
+    "vllm-sbw/1": {**VLLM, "prf": "selfhash", "gamma": "1/2", "delta": 2.0},
     "vllm-synthid/1": {**VLLM, "depth": 32},
     "sglang-gumbel/1": SGLANG,
     "sglang-dual-gumbel/1": {**SGLANG, "mixing": "1/2"},

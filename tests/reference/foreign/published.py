@@ -82,13 +82,15 @@ def vllm_synthid(profile: Profile, key: str, tokens: Sequence[int]) -> Numbers:
 
 def vllm_sbw(profile: Profile, key: str, tokens: Sequence[int]) -> Numbers:
     """Its detector seeds `lefthash` otherwise than its generator does."""
-    width, gamma, (number,) = profile["contextWidth"], Fraction(profile["gamma"]), marks.parse_key(key)
-    green, n = 0, 0
-    for t in _tuples(tokens, width, width):
+    gamma, (number,) = Fraction(profile["gamma"]), marks.parse_key(key)
+    tuples = _padded(profile, tokens)
+    green = 0
+    for t in tuples:
         seed = (sbw.selfhash_seed(number, [*t.context[1:], t.token]) if profile["prf"] == "selfhash"
                 else sbw.lefthash_detector_seed(number, t.context))
-        green, n = green + sbw.is_green(seed, t.token, gamma), n + 1
-    return {"n": n, "statistic": green, "z": tails.z_of(green, n, gamma)}
+        green += sbw.is_green(seed, t.token, gamma)
+    z = tails.z_of(green, len(tuples), gamma)
+    return {"n": len(tuples), "statistic": green, "z": z, "p": tails.normal_tail(z)}
 
 
 def sglang_gumbel(profile: Profile, key: str, tokens: Sequence[int], prompt: Sequence[int]) -> Numbers:
@@ -107,10 +109,12 @@ def _green_z(profile: Profile, key: str, tuples: Sequence[Tuple]) -> Numbers:
 
 
 def transformers_kgw(profile: Profile, key: str, tokens: Sequence[int]) -> Numbers:
-    """Its removal of repeats compares objects, so it removes nothing, whatever is asked for."""
+    """Its removal of repeats compares objects, so it removes nothing, whatever is asked for. `pPrinted` is `p` in the
+    double arithmetic of the source, which is 0 from z = 7.6 on."""
     width = marks.reads(profile)
     numbers = _green_z(profile, key, list(_tuples(tokens, width, width)))
-    return {**numbers, "p": tails.hf_tail(numbers["z"]), "decision": numbers["z"] > HF_THRESHOLD}
+    return {**numbers, "p": tails.hf_tail(numbers["z"]), "pPrinted": tails.hf_printed(numbers["z"]),
+            "decision": numbers["z"] > HF_THRESHOLD}
 
 
 def lm_watermarking(profile: Profile, key: str, tokens: Sequence[int]) -> Numbers:
