@@ -22,6 +22,14 @@ inline nlohmann::json load_vectors(const std::string& topic) {
   return nlohmann::json::parse(file);
 }
 
+// The file of known answers about other systems' marks: "marks" or "published".
+inline nlohmann::json load_foreign_vectors(const std::string& topic) {
+  std::ifstream file(std::string(COUNTERMARK_SOURCE_DIR) + "/tests/vectors/foreign-" + topic +
+                     ".json");
+  if (!file) throw std::runtime_error("no vector file of topic " + topic);
+  return nlohmann::json::parse(file);
+}
+
 // The bytes of lower-case hexadecimal. Throws on anything else.
 inline std::string unhex(const std::string& hex) {
   const auto digit = [](char c) {

@@ -80,7 +80,7 @@ constinit const SchemeInfo kHfKgw = {
     .defaults = {.context_width = 1,
                  .gamma = {1, 4},
                  .delta = 2,
-                 .dedup = Dedup::kTuple,
+                 .dedup = Dedup::kNone,
                  .first_position = 1},
     .create = create,
     .settle = settle,

@@ -55,11 +55,11 @@ constinit const SchemeInfo kThreeBricksGreenlist = {
     .padding = std::nullopt,
     .model_reason = "small-key-space",
     .public_keys = kPublicKeys,
-    .defaults = {.context_width = 4,
+    .defaults = {.context_width = 1,
                  .gamma = {1, 2},
                  .delta = 1,
                  .dedup = Dedup::kNone,
-                 .first_position = 5},
+                 .first_position = 2},
     .create = create,
     .settle = settle,
 };

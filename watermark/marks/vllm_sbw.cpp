@@ -76,8 +76,9 @@ Result<SharedForeignMark> create(const ForeignProfile& profile, const ForeignKey
   return std::make_shared<VllmSbw>(profile, value);
 }
 
-void settle(ForeignParameters& parameters, unsigned /*given*/) {
+void settle(ForeignParameters& parameters, unsigned given) {
   parameters.self_salt = kPrfs[parameters.prf] == "selfhash";
+  if (!parameters.self_salt && !holds(given, Field::kContextWidth)) parameters.context_width = 1;
 }
 
 }  // namespace
@@ -85,7 +86,7 @@ void settle(ForeignParameters& parameters, unsigned /*given*/) {
 constinit const SchemeInfo kVllmSbw = {
     .id = "vllm-sbw/1",
     .owner = "vLLM",
-    .fields = fields({Field::kGamma, Field::kDelta, Field::kPrf}),
+    .fields = fields({Field::kGamma, Field::kDelta, Field::kPrf, Field::kHistoryLimit}),
     .prfs = kPrfs,
     .key_form = ForeignKey::Form::kInteger,
     .takes_one_integer = true,
@@ -97,8 +98,9 @@ constinit const SchemeInfo kVllmSbw = {
                  .gamma = {1, 2},
                  .delta = 2,
                  .self_salt = true,
-                 .dedup = Dedup::kTuple,
-                 .first_position = 0},
+                 .dedup = Dedup::kContext,
+                 .first_position = 0,
+                 .history_limit = 8192},
     .create = create,
     .settle = settle,
 };
