@@ -312,8 +312,8 @@ def published_cases(given: Mapping[str, list[int]]) -> Iterator[Case]:
 # --- files ----------------------------------------------------------------------------------------------------
 
 MARKS = ("Other systems' marks: raw values of tuples. `context` holds exactly the previous tokens that are read, "
-         "oldest first, 4294967295 where vLLM pads; a self-salted scheme's contextWidth counts the token itself. `reading`: "
-         "what the description leaves open, and how it is taken; `alternatives`: the same inputs, read otherwise.")
+         "oldest first, 4294967295 where vLLM pads; a self-salted scheme's contextWidth counts the token itself. "
+         "`reading`: what the description leaves open, and how it is taken; `alternatives`: the same inputs, read otherwise.")
 PUBLISHED = ("What the sources' own detectors print for `sequence` (12 digits), flaws included: n tokens scored, "
              "statistic, and p, z, decision or weighted mean. Not ours to decide by.")
 
