@@ -125,4 +125,8 @@ Result<const Kernel*> active_kernel() {
   return kActive;
 }
 
+const Kernel& kernel_or_active(const Kernel* kernel) {
+  return kernel != nullptr ? *kernel : *active_kernel().value_or(&countermark_kernel_portable);
+}
+
 }  // namespace countermark

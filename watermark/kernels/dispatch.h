@@ -28,4 +28,8 @@ bool agrees_with_portable(const Kernel& kernel);
 // agrees. Decided once. Thread-safe.
 Result<const Kernel*> active_kernel();
 
+// `kernel`, or this process's where it is null. Where that is an error, which whoever makes a mark
+// or a detector is told of, the portable one.
+const Kernel& kernel_or_active(const Kernel* kernel);
+
 }  // namespace countermark
