@@ -20,7 +20,7 @@ std::span<const Kernel* const> all_kernels() noexcept;
 Result<const Kernel*> find_kernel(std::string_view name);
 
 // Whether a supported kernel gives the portable one's answers to an exercise of a millisecond that
-// goes through every primitive of the mark and of the draw.
+// goes through every primitive of the marks and of the draw.
 bool agrees_with_portable(const Kernel& kernel);
 
 // The kernel of this process: COUNTERMARK_KERNEL if set (one that is unavailable, or that disagrees

@@ -394,15 +394,19 @@ struct Foreign {
 
   // Of h or of a vector of them, the bits. The rounds of a depth follow from each other: to keep a
   // processor busy takes several depths at a time.
-  template <size_t kDepths, typename Unsigned, typename Shift>
+  template <unsigned kDepths, typename Unsigned, typename Shift>
   static Unsigned synthid_rounds(Unsigned h, const uint64_t* addends, unsigned depth,
                                  const Shift& shift) {
     const Unsigned start = h * kSynthIdFactor;
     Unsigned out{};
-    for (unsigned d = 0; d < depth; d += kDepths) {
+    for (unsigned done = 0; done < depth; done += kDepths) {
+      // The last ones of all, some of them again, rather than fewer.
+      const unsigned d = done + kDepths <= depth ? done : depth < kDepths ? 0 : depth - kDepths;
       Unsigned k[kDepths];
       for (unsigned j = 0; j < kDepths; ++j) k[j] = start + addends[d + j];
+#pragma GCC unroll 1
       for (int round = 0; round < 12; ++round)
+#pragma GCC unroll 10
         for (Unsigned& value : k) value = shift(value * kSynthIdFactor + (kSynthIdFactor + 1));
       for (unsigned j = 0; j < kDepths; ++j) out |= (k[j] >> 30 & 1) << (d + j);
     }
@@ -418,14 +422,14 @@ struct Foreign {
       };
       for (size_t i = 0; i < count; ++i)
         out[i] =
-            synthid_rounds<4>((hashes[i] + tokens[i]) * kSynthIdFactor + 1, addends, depth, shift);
+            synthid_rounds<6>((hashes[i] + tokens[i]) * kSynthIdFactor + 1, addends, depth, shift);
     } else {
       const auto shift = [](U64 k) { return reinterpret_cast<U64>(reinterpret_cast<I64>(k) >> 5); };
       for (size_t first = 0; first < count; first += kLongs) {
         const size_t some = count - first;
         const U64 token = __builtin_convertvector(read_some<HalfU32>(tokens + first, some), U64);
         const U64 h = (read_some<U64>(hashes + first, some) + token) * kSynthIdFactor + 1;
-        write_some(out + first, synthid_rounds<8>(h, addends, depth, shift), some);
+        write_some(out + first, synthid_rounds<10>(h, addends, depth, shift), some);
       }
     }
   }

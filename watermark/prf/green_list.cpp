@@ -61,16 +61,21 @@ void green_bits(std::span<const std::uint32_t> seeds, TokenSpan tokens, std::uin
 std::vector<std::uint64_t> green_list(std::uint32_t seed, std::uint32_t vocab_size,
                                       std::uint32_t green_size, const Kernel* kernel) {
   assert(green_size <= vocab_size && vocab_size < TorchGenerator::kMaxPermutation);
-  std::vector<std::uint32_t> order(vocab_size);
-  std::iota(order.begin(), order.end(), 0U);
   std::vector<std::uint64_t> out((std::size_t{vocab_size} + 63) / 64);
-  if (green_size != 0 && green_size != vocab_size) {
-    std::vector<std::uint32_t> swaps(countermark_swaps_room(green_size));
-    kernel_or_active(kernel).swaps(seed, vocab_size, green_size, swaps.data());
-    for (std::uint32_t i = 0; i < green_size; ++i) std::swap(order[i], order[i + swaps[i]]);
+  const auto add = [&](TokenId token) { out[token / 64] |= std::uint64_t{1} << token % 64; };
+  if (green_size == vocab_size) {
+    for (TokenId token = 0; token < vocab_size; ++token) add(token);
+    return out;
   }
-  for (std::uint32_t i = 0; i < green_size; ++i)
-    out[order[i] / 64] |= std::uint64_t{1} << order[i] % 64;
+  if (green_size == 0) return out;
+  std::vector<TokenId> order(vocab_size);
+  std::iota(order.begin(), order.end(), 0U);
+  std::vector<std::uint32_t> swaps(countermark_swaps_room(green_size));
+  kernel_or_active(kernel).swaps(seed, vocab_size, green_size, swaps.data());
+  for (std::uint32_t i = 0; i < green_size; ++i) {
+    std::swap(order[i], order[i + swaps[i]]);
+    add(order[i]);
+  }
   return out;
 }
 
