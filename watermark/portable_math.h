@@ -21,10 +21,12 @@ struct Lanes {
   typedef int32_t I32 __attribute__((vector_size(kBytes)));
   typedef uint32_t U32 __attribute__((vector_size(kBytes)));
   typedef double F64 __attribute__((vector_size(kBytes)));
+  typedef int64_t I64 __attribute__((vector_size(kBytes)));
   typedef uint64_t U64 __attribute__((vector_size(kBytes)));
   // As many as of U32, and as many as of F64.
   typedef uint16_t U16 __attribute__((vector_size(kBytes / 2)));
   typedef float HalfF32 __attribute__((vector_size(kBytes / 2)));
+  typedef int32_t HalfI32 __attribute__((vector_size(kBytes / 2)));
   typedef uint32_t HalfU32 __attribute__((vector_size(kBytes / 2)));
 };
 

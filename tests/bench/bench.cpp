@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <numeric>
+#include <random>
 
 #include "corpora/answer.h"
 #include "corpora/model_folder.h"
@@ -12,6 +14,11 @@
 #include "verifier/io/load.h"
 #include "verifier/stats/tail.h"
 #include "watermark/portable_math.h"
+#include "watermark/prf/green_list.h"
+#include "watermark/prf/murmur3.h"
+#include "watermark/prf/philox.h"
+#include "watermark/prf/synthid_hash.h"
+#include "watermark/prf/textseal_hash.h"
 #include "watermark/sampler.h"
 
 namespace countermark {
@@ -218,6 +225,128 @@ void WriteAnswer(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * 200);
 }
 BENCHMARK(WriteAnswer)->Unit(benchmark::kMillisecond);
+
+// The PRFs of other systems' marks on the tuples of a text, in items a second: contexts of four
+// tokens, absorbed anew for every tuple.
+struct Tuples {
+  explicit Tuples(std::size_t count)
+      : contexts(random_tokens(4 * count, kVocabulary)),
+        tokens(random_tokens(count, kVocabulary)),
+        words(count),
+        hashes(count),
+        bits(count),
+        inputs(count),
+        states(count) {}
+
+  std::vector<TokenId> contexts, tokens;
+  std::vector<std::uint32_t> words;
+  std::vector<std::uint64_t> hashes, bits;
+  std::vector<std::int64_t> inputs;
+  std::vector<PhiloxBlock> states;
+};
+
+template <typename Prf>
+void foreign_prf(benchmark::State& state, const Prf& prf) {
+  Tuples tuples(static_cast<std::size_t>(state.range(0)));
+  for (auto _ : state) {
+    prf(tuples);
+    benchmark::ClobberMemory();
+  }
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+
+void Vllm(benchmark::State& state) {
+  foreign_prf(state, [](Tuples& tuples) {
+    vllm_states(42, 4, tuples.contexts, tuples.states);
+    vllm_words(42, 0, tuples.states, tuples.tokens, tuples.words);
+  });
+}
+BENCHMARK(Vllm)->Arg(200)->Arg(10'000);
+
+void Sbw(benchmark::State& state) {
+  foreign_prf(state, [](Tuples& tuples) { sbw_words(tuples.hashes, tuples.tokens, tuples.words); });
+}
+BENCHMARK(Sbw)->Arg(200)->Arg(10'000);
+
+void Sglang(benchmark::State& state) {
+  foreign_prf(state, [](Tuples& tuples) {
+    sglang_context_hashes(4, tuples.contexts, tuples.words);
+    sglang_words(42, tuples.words, tuples.tokens, tuples.words);
+  });
+}
+BENCHMARK(Sglang)->Arg(200)->Arg(10'000);
+
+std::vector<std::int64_t> thirty_keys() {
+  const std::vector<TokenId> numbers = random_tokens(30, 1'000);
+  return {numbers.begin(), numbers.end()};
+}
+
+void SynthId(benchmark::State& state) {
+  foreign_prf(state, [keys = thirty_keys()](Tuples& tuples) {
+    synthid_context_hashes(1, 4, tuples.contexts, tuples.hashes);
+    synthid_bits(tuples.hashes, tuples.tokens, keys, tuples.bits);
+  });
+}
+BENCHMARK(SynthId)->Arg(200)->Arg(10'000);
+
+void SynthIdByTable(benchmark::State& state) {
+  foreign_prf(state,
+              [keys = thirty_keys(), table = *SynthIdTable::create(0, 65'536)](Tuples& tuples) {
+                synthid_context_hashes(1, 4, tuples.contexts, tuples.hashes);
+                table.bits(tuples.hashes, tuples.tokens, keys, tuples.bits);
+              });
+}
+BENCHMARK(SynthIdByTable)->Arg(200)->Arg(10'000);
+
+void TextSeal(benchmark::State& state) {
+  foreign_prf(state, [](Tuples& tuples) {
+    for (std::size_t i = 0; i < tuples.inputs.size(); ++i)
+      tuples.inputs[i] =
+          textseal_input(42, TokenSpan(tuples.contexts).subspan(4 * i, 4), tuples.tokens[i]);
+    textseal_levels(tuples.inputs, tuples.words);
+  });
+}
+BENCHMARK(TextSeal)->Arg(200)->Arg(10'000);
+
+// Lists of a quarter of GPT-2's vocabulary.
+constexpr std::uint32_t kListVocabulary = 50'257;
+constexpr std::uint32_t kListSize = kListVocabulary / 4;
+
+void GreenBits(benchmark::State& state) {
+  const auto count = static_cast<std::size_t>(state.range(0));
+  const std::vector<TokenId> seeds = random_tokens(count, 1U << 31);
+  const std::vector<TokenId> tokens = random_tokens(count, kListVocabulary);
+  std::vector<std::uint8_t> out(count);
+  for (auto _ : state) {
+    green_bits(seeds, tokens, kListVocabulary, kListSize, out);
+    benchmark::ClobberMemory();
+  }
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+BENCHMARK(GreenBits)->Arg(200)->Arg(2'000)->Unit(benchmark::kMicrosecond);
+
+// The same by shuffling, a seed at a time.
+void GreenBitsByShuffling(benchmark::State& state) {
+  const std::vector<TokenId> seeds = random_tokens(16, 1U << 31);
+  std::vector<std::uint32_t> order(kListVocabulary);
+  for (auto _ : state)
+    for (const std::uint32_t seed : seeds) {
+      std::mt19937 generator(seed);
+      std::iota(order.begin(), order.end(), 0U);
+      for (std::uint32_t i = 0; i + 1 < kListVocabulary; ++i)
+        std::swap(order[i],
+                  order[i + static_cast<std::uint32_t>(generator()) % (kListVocabulary - i)]);
+      benchmark::DoNotOptimize(order.data());
+    }
+  state.SetItemsProcessed(state.iterations() * 16);
+}
+BENCHMARK(GreenBitsByShuffling)->Unit(benchmark::kMicrosecond);
+
+void GreenListOfASeed(benchmark::State& state) {
+  std::uint32_t seed = 0;
+  for (auto _ : state) benchmark::DoNotOptimize(green_list(++seed, kListVocabulary, kListSize));
+}
+BENCHMARK(GreenListOfASeed)->Unit(benchmark::kMicrosecond);
 
 const bool kKernelsRegistered = [] {
   if (const auto active = active_kernel()) benchmark::AddCustomContext("kernel", (*active)->name);

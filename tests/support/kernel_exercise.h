@@ -11,6 +11,7 @@
 #include <functional>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/support/random_numbers.h"
@@ -38,11 +39,13 @@ class KernelExercise {
       tallies(count, 1);
       weights(count);
       arrivals(count);
+      foreign(count);
     }
     for (const unsigned width : {2u, 3u, 4u, 5u}) routes(width, 1000);
     inserts(5000);
     tallies(1000, 3);
     tallies(3, 40);
+    for (const auto& [vocab_size, green_size] : kLists) greens(vocab_size, green_size);
     for (const std::size_t size : {1u, 3u, 50u, 255u, 256u, 257u, 4096u, 5003u, 40'001u})
       for (const auto& [name, row] : hard_rows(size)) rows(name, row);
     return lines_;
@@ -95,6 +98,20 @@ class KernelExercise {
  private:
   static constexpr std::size_t kCounts[] = {0,  1,  2,  3,  4,  7,   8,   9,  15,
                                             16, 17, 63, 64, 65, 100, 256, 257};
+  // Powers of two, numbers around the words that MT19937 makes at once, and the largest allowed.
+  static constexpr std::pair<std::uint32_t, std::uint32_t> kLists[] = {{2, 1},
+                                                                       {3, 2},
+                                                                       {4, 1},
+                                                                       {64, 63},
+                                                                       {1000, 623},
+                                                                       {1000, 624},
+                                                                       {1000, 625},
+                                                                       {4096, 4095},
+                                                                       {32'768, 3000},
+                                                                       {50'257, 12'564},
+                                                                       {65'537, 9},
+                                                                       {1u << 20, 5000},
+                                                                       {(1u << 28) - 1, 2000}};
 
   std::vector<std::uint8_t> random_bytes(std::size_t size) {
     std::vector<std::uint8_t> out(size);
@@ -252,6 +269,58 @@ class KernelExercise {
     if (count > 1) words[0] = 0, words[1] = 0xffffffff;
     kernel_->arrivals(words.data(), weights.data(), count, out.data());
     line("arrivals " + std::to_string(count), out);
+  }
+
+  // Other systems' marks. Arrays are as long as they must be and no longer.
+  void foreign(std::size_t count) {
+    const std::string label = std::to_string(count);
+    const std::uint64_t key = random_.next(), stream = random_.next();
+    std::vector<std::uint64_t> hashes(count), bits(count), addends(64);
+    for (std::uint64_t& hash : hashes) hash = random_.next();
+    for (std::uint64_t& addend : addends) addend = random_.next();
+    const auto tokens = random_tokens(count);
+    std::vector<std::uint32_t> states(4 * count), out(count);
+    for (unsigned width = 1; width <= 17; ++width) {
+      const auto contexts = random_tokens(width * count);
+      kernel_->vllm_states(key, width, contexts.data(), count, states.data());
+      line("vllm_states " + label, states);
+      kernel_->murmur_contexts(width, contexts.data(), count, out.data());
+      line("murmur_contexts " + label, out);
+    }
+    kernel_->vllm_words(key, stream, states.data(), tokens.data(), count, out.data());
+    line("vllm_words " + label, out);
+    kernel_->sbw_words(hashes.data(), tokens.data(), count, out.data());
+    line("sbw_words " + label, out);
+    kernel_->murmur_pairs(static_cast<std::uint32_t>(key), 4, out.data(), tokens.data(), count,
+                          out.data());
+    line("murmur_pairs " + label, out);
+    for (unsigned depth = 1; depth <= 64; ++depth) {
+      kernel_->synthid_bits(hashes.data(), tokens.data(), count, addends.data(), depth,
+                            bits.data());
+      line("synthid_bits " + label, bits);
+    }
+  }
+
+  // Tokens in the vocabulary and beyond, the first of them early on the move.
+  void greens(std::uint32_t vocab_size, std::uint32_t green_size) {
+    const std::string label = std::to_string(vocab_size) + " " + std::to_string(green_size);
+    std::vector<std::uint32_t> scratch(countermark_green_scratch(green_size));
+    for (const std::size_t count : {0u, 1u, 2u, 5u, 8u, 16u, 19u, 40u}) {
+      auto seeds = random_tokens(count), tokens = random_tokens(count);
+      for (std::size_t i = 0; i < count; ++i)
+        if (i % 7 != 6)
+          tokens[i] = (i < 4 ? static_cast<std::uint32_t>(i) : tokens[i]) % vocab_size;
+      if (count > 1) seeds[0] = 0;
+      std::vector<std::uint8_t> out(count);
+      kernel_->green_bits(seeds.data(), tokens.data(), count, vocab_size, green_size,
+                          scratch.data(), out.data());
+      line("green_bits " + label, out);
+    }
+    std::vector<std::uint32_t> swaps(countermark_swaps_room(green_size));
+    kernel_->swaps(static_cast<std::uint32_t>(random_.next()), vocab_size, green_size,
+                   swaps.data());
+    swaps.resize(green_size);
+    line("swaps " + label, swaps);
   }
 
   // A row in each type: the k largest exactly, and the winner of the race.

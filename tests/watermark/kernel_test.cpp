@@ -211,6 +211,11 @@ TEST(Kernel, OneThatIsWrongIsNotTaken) {
       std::fill_n(out, count, 1);
     };
     EXPECT_FALSE(agrees_with_portable(broken)) << kernel->name;
+    broken = *kernel;
+    broken.green_bits = [](const std::uint32_t*, const std::uint32_t*, std::size_t count,
+                           std::uint32_t, std::uint32_t, std::uint32_t*,
+                           std::uint8_t* out) { std::fill_n(out, count, std::uint8_t{0}); };
+    EXPECT_FALSE(agrees_with_portable(broken)) << kernel->name;
   }
 }
 

@@ -14,7 +14,7 @@ int supported() {
   return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_AES) != 0 && (c & bit_SSE4_1) != 0;
 }
 
-struct Isa {
+struct Isa : ForeignOf16 {
   static constexpr int kBytes = 16;
   using Cipher = CipherInMemory<Isa>;
 
@@ -36,6 +36,11 @@ struct Isa {
   }
 
   static Lanes<16>::F32 larger(Lanes<16>::F32 a, Lanes<16>::F32 b) { return _mm_max_ps(a, b); }
+
+  static Lanes<16>::U64 multiply_low(Lanes<16>::U64 a, Lanes<16>::U64 b) {
+    return reinterpret_cast<Lanes<16>::U64>(
+        _mm_mul_epu32(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+  }
 };
 
 }  // namespace

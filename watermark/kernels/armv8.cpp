@@ -55,7 +55,7 @@ void encrypt_blocks(const CountermarkAesKey* key, const uint8_t* in, uint8_t* ou
   for (; done < count; ++done) encrypt<1>(round_keys, in + 16 * done, out + 16 * done);
 }
 
-struct Isa {
+struct Isa : ForeignOf16 {
   static constexpr int kBytes = 16;
   using Cipher = CipherInMemory<Isa>;
 
@@ -73,6 +73,12 @@ struct Isa {
   static bool holds(const uint64_t line[8], uint64_t value) { return line_holds(line, value); }
 
   static Lanes<16>::F32 larger(Lanes<16>::F32 a, Lanes<16>::F32 b) { return a > b ? a : b; }
+
+  static Lanes<16>::U64 multiply_low(Lanes<16>::U64 a, Lanes<16>::U64 b) {
+    const uint32x2_t low_a = vmovn_u64(reinterpret_cast<uint64x2_t>(a));
+    const uint32x2_t low_b = vmovn_u64(reinterpret_cast<uint64x2_t>(b));
+    return reinterpret_cast<Lanes<16>::U64>(vmull_u32(low_a, low_b));
+  }
 };
 
 }  // namespace

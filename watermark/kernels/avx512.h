@@ -230,6 +230,25 @@ struct IsaAvx512 {
 
   static Lanes<64>::F32 larger(Lanes<64>::F32 a, Lanes<64>::F32 b) { return _mm512_max_ps(a, b); }
   static Lanes<32>::F32 larger(Lanes<32>::F32 a, Lanes<32>::F32 b) { return _mm256_max_ps(a, b); }
+
+  static typename T::Mask above(typename Lanes<kWidth>::I32 a, typename Lanes<kWidth>::I32 b) {
+    return above(kAll, a, b);
+  }
+  static __mmask16 above(__mmask16 before, Lanes<64>::I32 a, Lanes<64>::I32 b) {
+    return _mm512_mask_cmpgt_epi32_mask(before, reinterpret_cast<__m512i>(a),
+                                        reinterpret_cast<__m512i>(b));
+  }
+  static __mmask8 above(__mmask8 before, Lanes<32>::I32 a, Lanes<32>::I32 b) {
+    return _mm256_mask_cmpgt_epi32_mask(before, reinterpret_cast<__m256i>(a),
+                                        reinterpret_cast<__m256i>(b));
+  }
+  static bool everywhere(typename T::Mask of) { return of == kAll; }
+  static typename T::U64 multiply_low(typename T::U64 a, typename T::U64 b) {
+    return T::multiply(reinterpret_cast<typename T::U32>(a), reinterpret_cast<typename T::U32>(b));
+  }
+
+ private:
+  static constexpr typename T::Mask kAll = Tuples<kWidth>::kAll;
 };
 
 template <int kBytes, typename Cipher>
@@ -441,6 +460,12 @@ struct Avx512 : Generic<IsaAvx512<kBytes, Cipher>> {
     out.words_of_state = words_of_state;
     out.words = words;
     out.tallies = tallies;
+    using Narrow = Foreign<IsaAvx512<kBytes, Cipher>>;
+    out.vllm_states = Narrow::vllm_states;
+    out.vllm_words = Narrow::vllm_words;
+    out.sbw_words = Narrow::sbw_words;
+    out.murmur_contexts = Narrow::murmur_contexts;
+    out.murmur_pairs = Narrow::murmur_pairs;
     return out;
   }
 };

@@ -97,6 +97,41 @@ std::vector<std::uint64_t> answers_of(const Kernel& kernel) {
   const auto leader = std::max_element(logits.begin(), logits.end()) - logits.begin();
   out.push_back(kernel.race_row(&key, states.data(), secret.data(), &row,
                                 static_cast<std::uint32_t>(leader), kTemperature));
+
+  constexpr unsigned kWidth = 5;
+  constexpr std::size_t kContexts = kCount / kWidth;
+  std::array<std::uint32_t, std::size_t{4} * kCount> blocks{};
+  std::array<std::uint64_t, kCount> hashes;
+  std::array<std::uint64_t, 64> addends;
+  std::copy_n(out.end() - kCount, kCount, hashes.begin());
+  std::copy_n(out.end() - addends.size(), addends.size(), addends.begin());
+  const auto take_words = [&](std::size_t count) {
+    out.insert(out.end(), words.begin(), words.begin() + static_cast<std::ptrdiff_t>(count));
+  };
+  kernel.vllm_states(hashes[0], kWidth, tokens.data(), kContexts, blocks.data());
+  out.insert(out.end(), blocks.begin(), blocks.end());
+  kernel.vllm_words(hashes[0], hashes[1], blocks.data(), tokens.data(), kCount, words.data());
+  take_words(kCount);
+  kernel.sbw_words(hashes.data(), tokens.data(), kCount, words.data());
+  take_words(kCount);
+  kernel.murmur_contexts(kWidth, tokens.data(), kContexts, words.data());
+  take_words(kContexts);
+  kernel.murmur_pairs(7, 2, words.data(), tokens.data(), kCount, words.data());
+  take_words(kCount);
+  kernel.synthid_bits(hashes.data(), tokens.data(), kCount, addends.data(), 30, hashes.data());
+  out.insert(out.end(), hashes.begin(), hashes.end());
+
+  constexpr std::uint32_t kVocabulary = 1500;
+  constexpr std::uint32_t kGreen = 700;  // more than MT19937 makes at once
+  std::vector<std::uint32_t> scratch(countermark_green_scratch(kGreen));
+  std::vector<std::uint32_t> swaps(countermark_swaps_room(kGreen));
+  std::array<std::uint8_t, kCount> green;
+  for (std::uint32_t i = 0; i < kCount; ++i) words[i] = 2 * i;
+  kernel.green_bits(tokens.data(), words.data(), kCount, kVocabulary, kGreen, scratch.data(),
+                    green.data());
+  out.insert(out.end(), green.begin(), green.end());
+  kernel.swaps(tokens[1], kVocabulary, kGreen, swaps.data());
+  out.insert(out.end(), swaps.begin(), swaps.begin() + kGreen);
   return out;
 }
 
@@ -123,6 +158,10 @@ bool agrees_with_portable(const Kernel& kernel) {
 Result<const Kernel*> active_kernel() {
   static const Result<const Kernel*> kActive = choose();
   return kActive;
+}
+
+const Kernel& kernel_or_active(const Kernel* kernel) {
+  return kernel != nullptr ? *kernel : *active_kernel().value_or(&countermark_kernel_portable);
 }
 
 }  // namespace countermark

@@ -13,10 +13,12 @@
 //                               the four words of `base` with b xored to the first of them
 //   holds(line, value)          whether one of the line's eight words is the value
 //   larger(F32 a, F32 b)        a[j] > b[j] ? a[j] : b[j], so that NaN in `a` is dropped
+// and what foreign.h asks for.
 #pragma once
 
 #include <string.h>
 
+#include "watermark/kernels/foreign.h"
 #include "watermark/kernels/kernel.h"
 #include "watermark/marks/exponential_score.h"
 #include "watermark/portable_math.h"
@@ -595,7 +597,15 @@ struct Generic {
             weights,
             row_total,
             arrivals,
-            race_row};
+            race_row,
+            Foreign<Isa>::green_bits,
+            Foreign<Isa>::swaps,
+            Foreign<Isa>::vllm_states,
+            Foreign<Isa>::vllm_words,
+            Foreign<Isa>::sbw_words,
+            Foreign<Isa>::murmur_contexts,
+            Foreign<Isa>::murmur_pairs,
+            Foreign<Isa>::synthid_bits};
   }
 };
 

@@ -45,6 +45,11 @@ struct CountermarkColumn {
 /* Floats of scratch memory that top_candidates needs for a row of that size. */
 static inline size_t countermark_top_scratch(size_t row_size) { return row_size / 4 + 1024; }
 
+/* Words of scratch memory that green_bits needs, and the room of the swaps, for lists of that
+ * size. */
+static inline size_t countermark_green_scratch(size_t green_size) { return 2 * green_size + 32; }
+static inline size_t countermark_swaps_room(size_t green_size) { return green_size + 16; }
+
 struct CountermarkKernel {
   const char* name;
   /* No memory access of encrypt_blocks depends on a secret. */
@@ -117,6 +122,31 @@ struct CountermarkKernel {
   uint32_t (*race_row)(const struct CountermarkAesKey* key, const uint8_t state[16],
                        const uint8_t tag[12], const struct CountermarkLogits* row, uint32_t leader,
                        double temperature);
+
+  /* Other systems' marks (prf/). Contexts stand one after the other, `width` tokens each. */
+  /* out[i] = 1 if tokens[i] is among the first green_size entries of torch.randperm(vocab_size)
+   * under seeds[i], else 0. 0 < green_size < vocab_size < 2^28. */
+  void (*green_bits)(const uint32_t* seeds, const uint32_t* tokens, size_t count,
+                     uint32_t vocab_size, uint32_t green_size, uint32_t* scratch, uint8_t* out);
+  /* The first green_size steps of torch.randperm(vocab_size): step i swaps the places i and i +
+   * out[i]. The same bounds. */
+  void (*swaps)(uint32_t seed, uint32_t vocab_size, uint32_t green_size, uint32_t* out);
+  /* As vllm_states, vllm_words and sbw_words of prf/philox.h; a state is four words. */
+  void (*vllm_states)(uint64_t key, unsigned width, const uint32_t* contexts, size_t count,
+                      uint32_t* states);
+  void (*vllm_words)(uint64_t key, uint64_t stream, const uint32_t* states, const uint32_t* tokens,
+                     size_t count, uint32_t* out);
+  void (*sbw_words)(const uint64_t* seeds, const uint32_t* tokens, size_t count, uint32_t* out);
+  /* out[i] = MurmurHash3 of a context; or of `words` words, after which the hash stands at `start`,
+   * and a[i] and b[i]. out may be a or b. */
+  void (*murmur_contexts)(unsigned width, const uint32_t* contexts, size_t count, uint32_t* out);
+  void (*murmur_pairs)(uint32_t start, uint32_t words, const uint32_t* a, const uint32_t* b,
+                       size_t count, uint32_t* out);
+  /* Bit d of out[i], d < depth, 1 <= depth <= 64, is bit 30 of k after twelve times k = (k * f + f
+   * + 1) >> 5, signed, from k = h * f + addends[d], where h = (hashes[i] + tokens[i]) * f + 1 and f
+   * = 6364136223846793005. out may be `hashes`. */
+  void (*synthid_bits)(const uint64_t* hashes, const uint32_t* tokens, size_t count,
+                       const uint64_t addends[64], unsigned depth, uint64_t* out);
 };
 
 #ifdef __cplusplus

@@ -22,7 +22,7 @@ void encrypt_blocks(const CountermarkAesKey* key, const uint8_t* in, uint8_t* ou
   if (count != 0) aes.AdvancedProcessBlocks(in, nullptr, out, 16 * count, 0);
 }
 
-struct Isa {
+struct Isa : ForeignOf16 {
   static constexpr int kBytes = 16;
   using Cipher = CipherInMemory<Isa>;
 

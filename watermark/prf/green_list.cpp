@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "watermark/prf/green_list.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cstddef>
 #include <numeric>
@@ -11,41 +12,69 @@
 namespace countermark {
 namespace {
 
-// Follows the one token through the shuffle, which at step i swaps the places i and i + z. What
-// comes to place i stays there; all that can happen to a token before is that its own place is i.
-bool is_green(std::uint32_t seed, TokenId token, std::uint32_t vocab_size,
-              std::uint32_t green_size) {
-  if (green_size == vocab_size) return token < vocab_size;
-  TorchGenerator generator(seed);
-  std::uint32_t place = token;
-  for (std::uint32_t i = 0; i < green_size; ++i) {
-    const std::uint32_t other = i + generator.random() % (vocab_size - i);
-    if (other == place) return true;
-    if (place == i) place = other;
-  }
-  return false;
-}
+// So many tokens under one seed take as long, one by one, as its list.
+constexpr std::size_t kTokensOfAList = 12;
 
 }  // namespace
 
 void green_bits(std::span<const std::uint32_t> seeds, TokenSpan tokens, std::uint32_t vocab_size,
-                std::uint32_t green_size, std::span<std::uint8_t> out) {
+                std::uint32_t green_size, std::span<std::uint8_t> out, const Kernel* kernel) {
   assert(seeds.size() == out.size() && tokens.size() == out.size());
   assert(green_size <= vocab_size && vocab_size < TorchGenerator::kMaxPermutation);
-  for (std::size_t n = 0; n < out.size(); ++n)
-    out[n] = is_green(seeds[n], tokens[n], vocab_size, green_size) ? 1 : 0;
+  if (green_size == 0 || green_size == vocab_size) {
+    for (std::size_t n = 0; n < out.size(); ++n)
+      out[n] = green_size != 0 && tokens[n] < vocab_size ? 1 : 0;
+    return;
+  }
+  std::vector<std::size_t> order(out.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return seeds[a] < seeds[b]; });
+  std::vector<std::uint32_t> few_seeds, few_tokens;
+  std::vector<std::size_t> few;
+  for (auto first = order.begin(); first != order.end();) {
+    const std::uint32_t seed = seeds[*first];
+    const auto last =
+        std::find_if(first, order.end(), [&](std::size_t n) { return seeds[n] != seed; });
+    if (static_cast<std::size_t>(last - first) < kTokensOfAList) {
+      for (auto n = first; n != last; ++n) {
+        few.push_back(*n);
+        few_seeds.push_back(seed);
+        few_tokens.push_back(tokens[*n]);
+      }
+    } else {
+      const std::vector<std::uint64_t> list = green_list(seed, vocab_size, green_size, kernel);
+      for (auto n = first; n != last; ++n) {
+        const TokenId token = tokens[*n];
+        out[*n] = token < vocab_size && (list[token / 64] >> token % 64 & 1) != 0 ? 1 : 0;
+      }
+    }
+    first = last;
+  }
+  std::vector<std::uint32_t> scratch(countermark_green_scratch(green_size));
+  std::vector<std::uint8_t> found(few.size());
+  kernel_or_active(kernel).green_bits(few_seeds.data(), few_tokens.data(), few.size(), vocab_size,
+                                      green_size, scratch.data(), found.data());
+  for (std::size_t i = 0; i < few.size(); ++i) out[few[i]] = found[i];
 }
 
 std::vector<std::uint64_t> green_list(std::uint32_t seed, std::uint32_t vocab_size,
-                                      std::uint32_t green_size) {
+                                      std::uint32_t green_size, const Kernel* kernel) {
   assert(green_size <= vocab_size && vocab_size < TorchGenerator::kMaxPermutation);
-  std::vector<std::uint32_t> order(vocab_size);
-  std::iota(order.begin(), order.end(), 0U);
   std::vector<std::uint64_t> out((std::size_t{vocab_size} + 63) / 64);
-  TorchGenerator generator(seed);
+  const auto add = [&](TokenId token) { out[token / 64] |= std::uint64_t{1} << token % 64; };
+  if (green_size == vocab_size) {
+    for (TokenId token = 0; token < vocab_size; ++token) add(token);
+    return out;
+  }
+  if (green_size == 0) return out;
+  std::vector<TokenId> order(vocab_size);
+  std::iota(order.begin(), order.end(), 0U);
+  std::vector<std::uint32_t> swaps(countermark_swaps_room(green_size));
+  kernel_or_active(kernel).swaps(seed, vocab_size, green_size, swaps.data());
   for (std::uint32_t i = 0; i < green_size; ++i) {
-    std::swap(order[i], order[i + generator.random() % (vocab_size - i)]);
-    out[order[i] / 64] |= std::uint64_t{1} << order[i] % 64;
+    std::swap(order[i], order[i + swaps[i]]);
+    add(order[i]);
   }
   return out;
 }

@@ -14,31 +14,35 @@ constexpr std::uint32_t high(std::uint64_t value) {
   return static_cast<std::uint32_t>(value >> 32);
 }
 
-}  // namespace
-
-std::uint32_t murmur3_words(std::span<const std::uint32_t> words) noexcept {
-  std::uint32_t s = 0;
+std::uint32_t absorb(std::uint32_t s, std::span<const std::uint32_t> words) {
   for (const std::uint32_t word : words) {
     s ^= std::rotl(word * 0xcc9e2d51, 15) * 0x1b873593;
     s = std::rotl(s, 13) * 5 + 0xe6546b64;
   }
-  s ^= 4 * static_cast<std::uint32_t>(words.size());
+  return s;
+}
+
+}  // namespace
+
+std::uint32_t murmur3_words(std::span<const std::uint32_t> words) noexcept {
+  std::uint32_t s = absorb(0, words) ^ 4 * static_cast<std::uint32_t>(words.size());
   s = (s ^ s >> 16) * 0x85ebca6b;
   s = (s ^ s >> 13) * 0xc2b2ae35;
   return s ^ s >> 16;
 }
 
-void sglang_context_hashes(unsigned width, TokenSpan contexts, std::span<std::uint32_t> out) {
+void sglang_context_hashes(unsigned width, TokenSpan contexts, std::span<std::uint32_t> out,
+                           const Kernel* kernel) {
   assert(contexts.size() == out.size() * width);
-  for (std::size_t n = 0; n < out.size(); ++n)
-    out[n] = murmur3_words(contexts.subspan(n * width, width));
+  kernel_or_active(kernel).murmur_contexts(width, contexts.data(), out.size(), out.data());
 }
 
 void sglang_words(std::uint64_t key, std::span<const std::uint32_t> context_hashes,
-                  TokenSpan tokens, std::span<std::uint32_t> out) {
+                  TokenSpan tokens, std::span<std::uint32_t> out, const Kernel* kernel) {
   assert(context_hashes.size() == out.size() && tokens.size() == out.size());
-  for (std::size_t n = 0; n < out.size(); ++n)
-    out[n] = murmur3_words(std::array{low(key), high(key), context_hashes[n], tokens[n]});
+  kernel_or_active(kernel).murmur_pairs(absorb(0, std::array{low(key), high(key)}), 2,
+                                        context_hashes.data(), tokens.data(), out.size(),
+                                        out.data());
 }
 
 void sglang_coins(std::uint64_t key_a, std::uint64_t key_b,

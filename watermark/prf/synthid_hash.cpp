@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "watermark/prf/synthid_hash.h"
 
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <cassert>
 #include <cstddef>
 #include <string>
@@ -9,6 +12,20 @@
 #include "watermark/prf/torch_generator.h"
 
 namespace countermark {
+namespace {
+
+// A step is linear: that with a key is that with 0, plus what depends on the key alone.
+struct Addends {
+  explicit Addends(std::span<const std::int64_t> keys) {
+    assert(keys.size() <= kMaxSynthIdDepth);
+    for (std::size_t d = 0; d < keys.size(); ++d)
+      of_depth[d] = synthid_accumulate(0, static_cast<std::uint64_t>(keys[d]));
+  }
+
+  std::array<std::uint64_t, kMaxSynthIdDepth> of_depth{};
+};
+
+}  // namespace
 
 std::uint64_t synthid_accumulate(std::uint64_t h, std::uint64_t x) noexcept {
   return (h + x) * 6364136223846793005 + 1;
@@ -40,19 +57,14 @@ std::uint64_t synthid_initial_hash(std::span<const std::int64_t> keys) {
 }
 
 void synthid_bits(std::span<const std::uint64_t> context_hashes, TokenSpan tokens,
-                  std::span<const std::int64_t> keys, std::span<std::uint64_t> out) {
+                  std::span<const std::int64_t> keys, std::span<std::uint64_t> out,
+                  const Kernel* kernel) {
   assert(context_hashes.size() == out.size() && tokens.size() == out.size());
-  assert(keys.size() <= kMaxSynthIdDepth);
-  for (std::size_t n = 0; n < out.size(); ++n) {
-    const std::uint64_t h = synthid_accumulate(context_hashes[n], tokens[n]);
-    out[n] = 0;
-    for (std::size_t d = 0; d < keys.size(); ++d) {
-      std::uint64_t k = synthid_accumulate(h, static_cast<std::uint64_t>(keys[d]));
-      for (int round = 0; round < 12; ++round)
-        k = static_cast<std::uint64_t>(static_cast<std::int64_t>(synthid_accumulate(k, 1)) >> 5);
-      out[n] |= (k >> 30 & 1) << d;
-    }
-  }
+  if (keys.empty()) return std::fill(out.begin(), out.end(), 0);
+  const Addends addends(keys);
+  kernel_or_active(kernel).synthid_bits(context_hashes.data(), tokens.data(), out.size(),
+                                        addends.of_depth.data(), static_cast<unsigned>(keys.size()),
+                                        out.data());
 }
 
 Result<SynthIdTable> SynthIdTable::create(std::uint64_t seed, std::uint32_t size) {
@@ -67,18 +79,24 @@ Result<SynthIdTable> SynthIdTable::create(std::uint64_t seed, std::uint32_t size
 void SynthIdTable::bits(std::span<const std::uint64_t> context_hashes, TokenSpan tokens,
                         std::span<const std::int64_t> keys, std::span<std::uint64_t> out) const {
   assert(context_hashes.size() == out.size() && tokens.size() == out.size());
-  assert(keys.size() <= kMaxSynthIdDepth);
-  const auto size = static_cast<std::int64_t>(entries_.size());
+  const Addends addends(keys);
+  const std::uint64_t size = entries_.size();
   for (std::size_t n = 0; n < out.size(); ++n) {
-    const std::uint64_t h = synthid_accumulate(context_hashes[n], tokens[n]);
-    out[n] = 0;
-    for (std::size_t d = 0; d < keys.size(); ++d) {
-      const auto k =
-          static_cast<std::int64_t>(synthid_accumulate(h, static_cast<std::uint64_t>(keys[d])));
-      const std::int64_t rest = k % size;
-      const auto at = static_cast<std::size_t>(rest < 0 ? rest + size : rest);
-      out[n] |= std::uint64_t{entries_[at]} << d;
+    const std::uint64_t h =
+        synthid_accumulate(synthid_accumulate(context_hashes[n], tokens[n]), 0) - 1;
+    std::uint64_t bits = 0;
+    if (std::has_single_bit(size)) {
+      for (std::size_t d = 0; d < keys.size(); ++d)
+        bits |= std::uint64_t{entries_[(h + addends.of_depth[d]) & (size - 1)]} << d;
+    } else {
+      for (std::size_t d = 0; d < keys.size(); ++d) {
+        const std::int64_t rest =
+            static_cast<std::int64_t>(h + addends.of_depth[d]) % static_cast<std::int64_t>(size);
+        const auto at = static_cast<std::uint64_t>(rest) + (rest < 0 ? size : 0);
+        bits |= std::uint64_t{entries_[at]} << d;
+      }
     }
+    out[n] = bits;
   }
 }
 

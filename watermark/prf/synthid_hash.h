@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "watermark/error.h"
+#include "watermark/kernels/dispatch.h"
 #include "watermark/token.h"
 
 namespace countermark {
@@ -29,7 +30,8 @@ constexpr std::size_t kMaxSynthIdDepth = 64;
 // June 2025. out[n] = the bits of tokens[n] after the context of that hash, bit d that of keys[d];
 // at most kMaxSynthIdDepth keys.
 void synthid_bits(std::span<const std::uint64_t> context_hashes, TokenSpan tokens,
-                  std::span<const std::int64_t> keys, std::span<std::uint64_t> out);
+                  std::span<const std::int64_t> keys, std::span<std::uint64_t> out,
+                  const Kernel* kernel = nullptr);
 
 // The table that transformers draws from its seed.
 class SynthIdTable {

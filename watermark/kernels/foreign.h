@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: Apache-2.0
+// The primitives of other systems' marks (prf/), as many tuples at a time as a vector has lanes.
+// Internal linkage: see generic.h.
+//
+// A description `Isa` has, besides what generic.h asks for,
+//   above(I32 a, I32 b)         where a[j] > b[j], and
+//   above(before, a, b)         where it was so before, too
+//   everywhere(of)              whether that is in every lane
+//   multiply_low(U64 a, U64 b)  the products of the lower halves of the lanes
+#pragma once
+
+#include <string.h>
+
+#include "watermark/kernels/kernel.h"
+#include "watermark/portable_math.h"
+
+namespace {
+
+// For machines of 16 bytes, in vector notation.
+struct ForeignOf16 {
+  using I32 = countermark::Lanes<16>::I32;
+  using U64 = countermark::Lanes<16>::U64;
+
+  static I32 above(I32 a, I32 b) { return a > b; }
+  static I32 above(I32 before, I32 a, I32 b) { return before & (a > b); }
+  static bool everywhere(I32 of) {
+    const auto halves = reinterpret_cast<U64>(of);
+    return (halves[0] & halves[1]) == ~uint64_t{0};
+  }
+  static U64 multiply_low(U64 a, U64 b) { return (a & 0xffffffff) * (b & 0xffffffff); }
+};
+
+template <typename Isa>
+struct Foreign {
+  static constexpr int kBytes = Isa::kBytes;
+  static constexpr size_t kLanes = kBytes / 4;
+  static constexpr size_t kLongs = kBytes / 8;
+  using U32 = typename countermark::Lanes<kBytes>::U32;
+  using I32 = typename countermark::Lanes<kBytes>::I32;
+  using U64 = typename countermark::Lanes<kBytes>::U64;
+  using F64 = typename countermark::Lanes<kBytes>::F64;
+  using HalfU32 = typename countermark::Lanes<kBytes>::HalfU32;
+  using HalfI32 = typename countermark::Lanes<kBytes>::HalfI32;
+  using I64 = typename countermark::Lanes<kBytes>::I64;
+
+  template <typename T>
+  static T read(const void* from) {
+    T out;
+    memcpy(&out, from, sizeof out);
+    return out;
+  }
+
+  // The first `count` of a vector's lanes, and zeros; all, mostly.
+  template <typename T, typename Number>
+  static T read_some(const Number* from, size_t count) {
+    if (sizeof(Number) * count >= sizeof(T)) return read<T>(from);
+    T out{};
+    for (size_t lane = 0; lane < count; ++lane) out[lane] = from[lane];
+    return out;
+  }
+  template <typename T, typename Number>
+  static void write_some(Number* to, T from, size_t count) {
+    if (sizeof(Number) * count >= sizeof(T)) {
+      memcpy(to, &from, sizeof from);
+      return;
+    }
+    for (size_t lane = 0; lane < count; ++lane) to[lane] = from[lane];
+  }
+
+  // A word of each of a vector's contexts. Where there are fewer, the last one fills up.
+  template <size_t kRows>
+  struct Rows {
+    const uint32_t* rows[kRows];
+
+    Rows(unsigned width, const uint32_t* contexts, size_t first, size_t count) {
+      for (size_t row = 0; row < kRows; ++row)
+        rows[row] = contexts + (first + row < count ? first + row : count - 1) * width;
+    }
+
+    auto at(unsigned i) const {
+      using Words = typename countermark::Lanes<static_cast<int>(4 * kRows)>::U32;
+      const auto one = [&](size_t row) { return rows[row][i]; };
+      if constexpr (kRows == 2) return Words{one(0), one(1)};
+      if constexpr (kRows == 4) return Words{one(0), one(1), one(2), one(3)};
+      if constexpr (kRows == 8)
+        return Words{one(0), one(1), one(2), one(3), one(4), one(5), one(6), one(7)};
+      if constexpr (kRows == 16)
+        return Words{one(0), one(1), one(2),  one(3),  one(4),  one(5),  one(6),  one(7),
+                     one(8), one(9), one(10), one(11), one(12), one(13), one(14), one(15)};
+    }
+  };
+
+  // ---- Green lists by MT19937.
+
+  static constexpr uint32_t kState = 624;
+
+  template <typename Words>
+  static Words next_words(Words words, Words after, Words later) {
+    const Words y = (words & 0x80000000) | (after & 0x7fffffff);
+    return later ^ y >> 1 ^ (-(after & 1) & 0x9908b0df);
+  }
+
+  static U32 temper(U32 y) {
+    y ^= y >> 11;
+    y ^= y << 7 & 0x9d2c5680;
+    y ^= y << 15 & 0xefc60000;
+    return y ^ y >> 18;
+  }
+
+  // A generator in each lane.
+  static void twist(U32* state) {
+    for (uint32_t j = 0; j < 227; ++j)
+      state[j] = next_words(state[j], state[j + 1], state[j + 397]);
+    for (uint32_t j = 227; j < 623; ++j)
+      state[j] = next_words(state[j], state[j + 1], state[j - 227]);
+    state[623] = next_words(state[623], state[0], state[396]);
+  }
+
+  // kLongs numbers that fall by one, none of them below 1.
+  static HalfI32 moduli(uint32_t vocab_size, uint32_t i) {
+    HalfI32 out;
+    for (uint32_t lane = 0; lane < kLongs; ++lane)
+      out[lane] = static_cast<int32_t>(vocab_size - i - lane);
+    return out > 1 ? out : HalfI32{} + 1;
+  }
+
+  // What the test of step i needs of its modulus m = vocab_size - i = o * 2^k, o odd: the inverse
+  // of o modulo 2^32, and (2^32 - 1) / o - 2^31, rounded to an integer not below.
+  static void prepare_steps(uint32_t vocab_size, uint32_t green_size, uint32_t* inverses,
+                            int32_t* bounds) {
+    for (uint32_t i = 0; i < green_size; i += uint32_t{kLongs}) {
+      const HalfI32 m = moduli(vocab_size, i);
+      // Doubles hold all of these numbers; 2^-k has the exponent that 2^k lacks to 2046.
+      const F64 power = __builtin_convertvector(m & -m, F64);
+      const F64 inverse_power =
+          reinterpret_cast<F64>(0x7fe0000000000000 - reinterpret_cast<U64>(power));
+      const F64 o = __builtin_convertvector(m, F64) * inverse_power;
+      const HalfU32 odd = reinterpret_cast<HalfU32>(__builtin_convertvector(o, HalfI32));
+      HalfU32 inverse = 3 * odd ^ 2;  // right in five bits; each step doubles them
+      for (int step = 0; step < 3; ++step) inverse *= 2 - odd * inverse;
+      memcpy(inverses + i, &inverse, sizeof inverse);
+      // At most 0 where it is no integer, so that to round to zero is to round up.
+      const HalfI32 bound = __builtin_convertvector(4294967295.0 / o - 2147483648.0, HalfI32);
+      memcpy(bounds + i, &bound, sizeof bound);
+    }
+  }
+
+  // Tokens on their way through shuffles, one a lane. Which are open is still to be found out.
+  struct Shuffles {
+    U32 state[kState];
+    uint32_t places[kLanes];
+    bool open[kLanes];
+
+    void seed(const uint32_t* seeds) {
+      U32 word = read<U32>(seeds);
+      state[0] = word;
+      for (uint32_t j = 1; j < kState; ++j) state[j] = word = 1812433253 * (word ^ word >> 30) + j;
+    }
+
+    bool any_open() const {
+      bool out = false;
+      for (const bool lane : open) out |= lane;
+      return out;
+    }
+  };
+
+  // At step i, whose modulus is m, x swaps the places i and i + x mod m. A token becomes green when
+  // that is its place; then x + i - place is a multiple of m, and times the inverse of o a multiple
+  // of 2^k that is at most (2^32 - 1) / o. Few others pass this test: some with x < place - i, and
+  // of even moduli what is a multiple of o alone. A token whose own place is i moves to the other;
+  // nothing else can happen to it.
+  static void green_lanes(Shuffles& lanes, uint32_t vocab_size, uint32_t green_size,
+                          const uint32_t* inverses, const int32_t* bounds, uint8_t* out) {
+    for (uint32_t start = 0; start < green_size && lanes.any_open(); start += kState) {
+      twist(lanes.state);
+      const uint32_t stop = green_size - start < kState ? green_size : start + kState;
+      for (uint32_t i = start; i < stop;) {
+        // Up to the next step that moves an open token.
+        uint32_t end = stop;
+        for (size_t lane = 0; lane < kLanes; ++lane)
+          if (lanes.open[lane] && lanes.places[lane] >= i && lanes.places[lane] < end)
+            end = lanes.places[lane] + 1;
+        const U32 minus_places = -read<U32>(lanes.places) - 0x80000000;
+        const auto test = [&](size_t step, U32 x, U32 ahead) {
+          return reinterpret_cast<I32>((x + ahead) * inverses[step]);
+        };
+        const auto look_at = [&](uint32_t step) {
+          const U32 x = temper(lanes.state[step - start]);
+          const I32 passed = test(step, x, minus_places + step) <= bounds[step];
+          for (size_t lane = 0; lane < kLanes; ++lane) {
+            if (passed[lane] == 0 || !lanes.open[lane] ||
+                step + x[lane] % (vocab_size - step) != lanes.places[lane])
+              continue;
+            out[lane] = 1;
+            lanes.open[lane] = false;
+          }
+        };
+        U32 ahead = minus_places + i;
+        for (; i + 4 <= end; i += 4) {
+          const U32* state = lanes.state + (i - start);
+          const size_t step = i;
+          auto none = Isa::above(test(step, temper(state[0]), ahead), I32{} + bounds[step]);
+          for (size_t more = 1; more < 4; ++more)
+            none = Isa::above(
+                none, test(step + more, temper(state[more]), ahead + static_cast<uint32_t>(more)),
+                I32{} + bounds[step + more]);
+          ahead += 4;
+          if (__builtin_expect(!Isa::everywhere(none), false))
+            for (uint32_t more = 0; more < 4; ++more) look_at(i + more);
+        }
+        for (; i < end; ++i) look_at(i);
+        const uint32_t last = i - 1;
+        const U32 x = temper(lanes.state[last - start]);
+        for (size_t lane = 0; lane < kLanes; ++lane)
+          if (lanes.open[lane] && lanes.places[lane] == last)
+            lanes.places[lane] += x[lane] % (vocab_size - last);
+      }
+    }
+  }
+
+  static void green_bits(const uint32_t* seeds, const uint32_t* tokens, size_t count,
+                         uint32_t vocab_size, uint32_t green_size, uint32_t* scratch,
+                         uint8_t* out) {
+    auto* bounds = reinterpret_cast<int32_t*>(scratch + green_size + kLongs);
+    prepare_steps(vocab_size, green_size, scratch, bounds);
+    Shuffles lanes;
+    for (size_t done = 0; done < count; done += kLanes) {
+      const size_t some = count - done < kLanes ? count - done : kLanes;
+      uint32_t from[kLanes] = {};
+      memcpy(from, seeds + done, 4 * some);
+      lanes.seed(from);
+      for (size_t lane = 0; lane < kLanes; ++lane) {
+        lanes.places[lane] = lane < some ? tokens[done + lane] : 0;
+        lanes.open[lane] = lane < some && lanes.places[lane] < vocab_size;
+      }
+      uint8_t found[kLanes] = {};
+      green_lanes(lanes, vocab_size, green_size, scratch, bounds, found);
+      memcpy(out + done, found, some);
+    }
+  }
+
+  // The words of one generator, kLanes after each other at a time.
+  static void swaps(uint32_t seed, uint32_t vocab_size, uint32_t green_size, uint32_t* out) {
+    uint32_t words[2 * kState];  // the old state, then the new one
+    uint32_t* const fresh = words + kState;
+    uint32_t word = seed;
+    fresh[0] = word;
+    for (uint32_t j = 1; j < kState; ++j) fresh[j] = word = 1812433253 * (word ^ word >> 30) + j;
+    for (uint32_t start = 0; start < green_size; start += kState) {
+      memcpy(words, fresh, sizeof words / 2);
+      for (uint32_t j = 0; j < kState; j += kLanes) {
+        const U32 next =
+            next_words(read<U32>(words + j), read<U32>(words + j + 1), read<U32>(words + j + 397));
+        memcpy(fresh + j, &next, sizeof next);
+      }
+      const uint32_t stop = green_size - start < kState ? green_size - start : kState;
+      for (uint32_t j = 0; j < stop; j += kLanes) {
+        const U32 x = temper(read<U32>(fresh + j));
+        HalfU32 halves[2];
+        memcpy(halves, &x, sizeof x);
+        for (uint32_t half = 0; half < 2; ++half) {
+          const uint32_t i = start + j + half * uint32_t{kLongs};
+          const HalfI32 m = moduli(vocab_size, i);
+          // A quotient that is no integer is 1 / m or more away from one, which is more than the
+          // error of a division: it does not round to one.
+          const F64 value =
+              __builtin_convertvector(reinterpret_cast<HalfI32>(halves[half] - 0x80000000), F64) +
+              2147483648.0;
+          const HalfI32 quotient =
+              __builtin_convertvector(value / __builtin_convertvector(m, F64), HalfI32);
+          const HalfU32 rest = halves[half] - reinterpret_cast<HalfU32>(quotient * m);
+          memcpy(out + i, &rest, sizeof rest);
+        }
+      }
+    }
+  }
+
+  // ---- Philox4x32-10, a block in each 64-bit lane. Of c and key, only the lower halves count.
+
+  struct Philox {
+    U64 c[4];
+
+    void encrypt(U64 low, U64 high) {
+      for (int round = 0; round < 10; ++round) {
+        const U64 a = Isa::multiply_low(c[0], U64{} + 0xd2511f53);
+        const U64 b = Isa::multiply_low(c[2], U64{} + 0xcd9e8d57);
+        c[0] = b >> 32 ^ c[1] ^ low;
+        c[1] = b;
+        c[2] = a >> 32 ^ c[3] ^ high;
+        c[3] = a;
+        low += 0x9e3779b9;
+        high += 0xbb67ae85;
+      }
+    }
+
+    HalfU32 pick(U64 tokens) const {
+      const U64 lower = (tokens & 1) != 0 ? c[1] : c[0];
+      const U64 upper = (tokens & 1) != 0 ? c[3] : c[2];
+      return __builtin_convertvector((tokens & 2) != 0 ? upper : lower, HalfU32);
+    }
+  };
+
+  static void vllm_states(uint64_t key, unsigned width, const uint32_t* contexts, size_t count,
+                          uint32_t* states) {
+    for (size_t first = 0; first < count; first += kLongs) {
+      const Rows<kLongs> rows(width, contexts, first, count);
+      Philox state{{U64{} + 0x574d4358, U64{} + width, U64{}, U64{}}};
+      for (unsigned offset = 0; offset < width; offset += 4) {
+        for (unsigned i = 0; i < 4; ++i)
+          state.c[i] ^= offset + i < width ? __builtin_convertvector(rows.at(offset + i), U64)
+                                           : U64{} + (0xffffffff - i);
+        state.encrypt(U64{} + (key ^ offset), U64{} + (key >> 32));
+      }
+      const U64 low = (state.c[0] & 0xffffffff) | state.c[1] << 32;
+      const U64 high = (state.c[2] & 0xffffffff) | state.c[3] << 32;
+      for (size_t lane = 0; lane < kLongs && first + lane < count; ++lane) {
+        const uint64_t both[2] = {low[lane], high[lane]};
+        memcpy(states + 4 * (first + lane), both, sizeof both);
+      }
+    }
+  }
+
+  static void vllm_words(uint64_t key, uint64_t stream, const uint32_t* states,
+                         const uint32_t* tokens, size_t count, uint32_t* out) {
+    const uint64_t low = key ^ stream >> 32;
+    const uint64_t high = key >> 32 ^ 0x574d544b ^ stream;
+    for (size_t first = 0; first < count; first += kLongs) {
+      U64 front, back;
+      for (size_t lane = 0; lane < kLongs; ++lane) {
+        uint64_t both[2];
+        memcpy(both, states + 4 * (first + lane < count ? first + lane : count - 1), sizeof both);
+        front[lane] = both[0];
+        back[lane] = both[1];
+      }
+      const size_t some = count - first;
+      const U64 token = __builtin_convertvector(read_some<HalfU32>(tokens + first, some), U64);
+      Philox block{{token >> 2, front, front >> 32, back}};
+      block.encrypt(back >> 32 ^ low, U64{} + high);
+      write_some(out + first, block.pick(token), some);
+    }
+  }
+
+  static void sbw_words(const uint64_t* seeds, const uint32_t* tokens, size_t count,
+                        uint32_t* out) {
+    for (size_t first = 0; first < count; first += kLongs) {
+      const size_t some = count - first;
+      const U64 token = __builtin_convertvector(read_some<HalfU32>(tokens + first, some), U64);
+      const U64 seed = read_some<U64>(seeds + first, some);
+      Philox block{{token >> 2, U64{}, U64{}, U64{}}};
+      block.encrypt(seed, seed >> 32);
+      write_some(out + first, block.pick(token), some);
+    }
+  }
+
+  // ---- MurmurHash3.
+
+  static U32 rotate(U32 a, int by) { return a << by | a >> (32 - by); }
+
+  static U32 murmur_absorb(U32 s, U32 word) {
+    s ^= rotate(word * 0xcc9e2d51, 15) * 0x1b873593;
+    return rotate(s, 13) * 5 + 0xe6546b64;
+  }
+
+  static U32 murmur_finish(U32 s, uint32_t bytes) {
+    s ^= bytes;
+    s = (s ^ s >> 16) * 0x85ebca6b;
+    s = (s ^ s >> 13) * 0xc2b2ae35;
+    return s ^ s >> 16;
+  }
+
+  static void murmur_contexts(unsigned width, const uint32_t* contexts, size_t count,
+                              uint32_t* out) {
+    for (size_t first = 0; first < count; first += kLanes) {
+      const Rows<kLanes> rows(width, contexts, first, count);
+      U32 s{};
+      for (unsigned i = 0; i < width; ++i) s = murmur_absorb(s, rows.at(i));
+      write_some(out + first, murmur_finish(s, 4 * width), count - first);
+    }
+  }
+
+  static void murmur_pairs(uint32_t start, uint32_t words, const uint32_t* a, const uint32_t* b,
+                           size_t count, uint32_t* out) {
+    for (size_t first = 0; first < count; first += kLanes) {
+      const size_t some = count - first;
+      U32 s = murmur_absorb(U32{} + start, read_some<U32>(a + first, some));
+      s = murmur_absorb(s, read_some<U32>(b + first, some));
+      write_some(out + first, murmur_finish(s, 4 * (words + 2)), some);
+    }
+  }
+
+  // ---- SynthID, June 2025.
+
+  static constexpr uint64_t kSynthIdFactor = 6364136223846793005;
+
+  // Of h or of a vector of them, the bits. The rounds of a depth follow from each other: to keep a
+  // processor busy takes several depths at a time.
+  template <unsigned kDepths, typename Unsigned, typename Shift>
+  static Unsigned synthid_rounds(Unsigned h, const uint64_t* addends, unsigned depth,
+                                 const Shift& shift) {
+    const Unsigned start = h * kSynthIdFactor;
+    Unsigned out{};
+    for (unsigned done = 0; done < depth; done += kDepths) {
+      // The last ones of all, some of them again, rather than fewer.
+      const unsigned d = done + kDepths <= depth ? done : depth < kDepths ? 0 : depth - kDepths;
+      Unsigned k[kDepths];
+      for (unsigned j = 0; j < kDepths; ++j) k[j] = start + addends[d + j];
+#pragma GCC unroll 1
+      for (int round = 0; round < 12; ++round)
+#pragma GCC unroll 10
+        for (Unsigned& value : k) value = shift(value * kSynthIdFactor + (kSynthIdFactor + 1));
+      for (unsigned j = 0; j < kDepths; ++j) out |= (k[j] >> 30 & 1) << (d + j);
+    }
+    return out & ~uint64_t{0} >> (64 - depth);
+  }
+
+  static void synthid_bits(const uint64_t* hashes, const uint32_t* tokens, size_t count,
+                           const uint64_t addends[64], unsigned depth, uint64_t* out) {
+    // Without a multiplication of 64 bits, vectors are slower than the processor's own.
+    if constexpr (kBytes == 16) {
+      const auto shift = [](uint64_t k) {
+        return static_cast<uint64_t>(static_cast<int64_t>(k) >> 5);
+      };
+      for (size_t i = 0; i < count; ++i)
+        out[i] =
+            synthid_rounds<6>((hashes[i] + tokens[i]) * kSynthIdFactor + 1, addends, depth, shift);
+    } else {
+      const auto shift = [](U64 k) { return reinterpret_cast<U64>(reinterpret_cast<I64>(k) >> 5); };
+      for (size_t first = 0; first < count; first += kLongs) {
+        const size_t some = count - first;
+        const U64 token = __builtin_convertvector(read_some<HalfU32>(tokens + first, some), U64);
+        const U64 h = (read_some<U64>(hashes + first, some) + token) * kSynthIdFactor + 1;
+        write_some(out + first, synthid_rounds<10>(h, addends, depth, shift), some);
+      }
+    }
+  }
+};
+
+}  // namespace
