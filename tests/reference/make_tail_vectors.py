@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes tests/vectors/tails.json: Gamma and Binomial tails to 40 digits.
+"""Writes tests/vectors/tails.json: tails to 40 digits of Gamma and Binomial laws, and of weighted
+sums of two Gammas.
 
 Independent of the C++ code and of Boost. Every value is computed in two ways that share neither
 series nor arithmetic, and is written only if they agree to 45 digits:
@@ -10,8 +11,12 @@ series nor arithmetic, and is written only if they agree to 45 digits:
   series              point mass from mpmath.loggamma, sum in 320-bit fixed point
   continued fraction  mpmath, DLMF 8.9.2 (even part) and 8.17.22, modified Lentz
   complement          1 minus the series of the other tail
+  mixture             two Gammas as a mixture of Gammas of the smaller scale (C++: of another scale)
+  recursion           partial fractions, one factor of the moment generating function at a time,
+                      in 1500 digits (n <= 60)
+  inversion           the moment generating function inverted by the trapezoidal rule
 
-Deterministic; under a minute. Usage: make_tail_vectors.py [OUTPUT]
+Deterministic; three minutes. Usage: make_tail_vectors.py [OUTPUT]
 """
 import json
 import pathlib
@@ -27,6 +32,7 @@ AGREE = mpf(10) ** -45
 SCORE_BITS = 20
 FIXED_BITS = 320
 RATIONAL_LIMIT = 2000
+RECURSION_LIMIT = 60
 DEPTHS = [0, 1, 2, 4, 6, 10, 17, 30, 45, 100, 308, 458, 1000, 3000, 10000, 30000, 100000]
 
 
@@ -217,6 +223,130 @@ def binomial_case(trials, k, a, b):
     return agreed(case, other, (name, series))
 
 
+def two_gamma_mixture(n, s, w, v):
+    """Sum over k of C(n+k-1, k) (w/v)^n (1 - w/v)^k Q(2n+k, x/w), w < v, in units of its first."""
+    y = mpf(s) / (w << SCORE_BITS)
+    r = 1 - mpf(w) / v
+
+    def height(k):  # the logarithm of a term, roughly
+        m = 2 * n + k
+        q = m * mp.log(y / m) + m - y if m < y else 0
+        return mp.loggamma(n + k) - mp.loggamma(k + 1) + k * mp.log(r) + q
+
+    low, high = 0, 10 * n + int(4 * n * v / w + 2 * y) + 100
+    while high - low > 2:
+        third = (high - low) // 3
+        if height(low + third) > height(high - third):
+            high -= third
+        else:
+            low += third
+    least = height(low) - 140
+    first = bisect(0, low, lambda k: height(k) > least)
+
+    below = mpf(0)  # Q(m, y), m = 2n + k, in units of pi(2n + first - 1; y)
+    term = mpf(1)
+    for i in range(2 * n + first - 1, -1, -1):
+        below += term
+        term = term * i / y
+        if i < y and term < below * mpf(10) ** -70:
+            break
+    m = 2 * n + first
+    mass = y / m
+    weight = mpf(1)
+    outermost = []
+    total = mpf(0)
+    k = first
+    while True:
+        term = weight * below
+        total += term
+        if k < first + 2:
+            outermost.append(term)
+        elif term < total * mpf(10) ** -55:
+            break
+        below += mass
+        m += 1
+        mass = mass * y / m
+        weight = weight * r * (n + k) / (k + 1)
+        k += 1
+    last, before = outermost
+    assert first == 0 or last**2 / (before - last) < total * mpf(10) ** -50
+    choose = mp.loggamma(n + first) - mp.loggamma(first + 1) - mp.loggamma(n)
+    logarithm = choose + n * mp.log(mpf(w) / v) + first * mp.log(r)
+    return mp.exp(logarithm) * gamma_mass(2 * n + first - 1, y) * total
+
+
+def two_gamma_recursion(n, s, w, v):
+    """F(i, j) = P(w Gamma(i) + v Gamma(j) >= x), from F(i-1, j) and F(i, j-1):
+
+    1 / ((1-wt)(1-vt)) = (v / (1-vt) - w / (1-wt)) / (v-w).
+    """
+    with mp.workdps(1500):
+        x = mpf(s) / (1 << SCORE_BITS)
+
+        def sums(y):
+            term = total = mp.exp(-y)
+            found = [mpf(0), total]
+            for i in range(1, n):
+                term = term * y / i
+                total += term
+                found.append(total)
+            return found
+
+        row = sums(x / v)  # F(0, j)
+        column = sums(x / w)
+        for i in range(1, n + 1):
+            next_row = [column[i]]
+            for j in range(1, n + 1):
+                next_row.append((v * row[j] - w * next_row[j - 1]) / (v - w))
+            row = next_row
+        return +row[n]
+
+
+def two_gamma_inversion(n, s, w, v):
+    """1/(2 pi i) times the integral of M(t) e^-tx / t along Re t = c, the saddle point.
+
+    The trapezoidal rule of step h adds to P(X >= x) what Poisson's summation formula says:
+    e^(cLm) P(X >= x + Lm) for all m != 0, L = 2 pi / h: nothing for L = 250 standard deviations.
+    """
+    x = mpf(s) / (1 << SCORE_BITS)
+
+    def slope(c):
+        return n * (w / (1 - w * c) + v / (1 - v * c)) - x - 1 / c
+
+    low, high = mpf(0), mpf(1) / v
+    for _ in range(200):
+        c = (low + high) / 2
+        low, high = (c, high) if slope(c) < 0 else (low, c)
+    spread = mp.sqrt(n * ((w / (1 - w * c)) ** 2 + (v / (1 - v * c)) ** 2) + 1 / c**2)
+    step = 2 * mp.pi / (250 * spread)
+
+    def log_m(t):
+        return -n * (mp.log(1 - w * t) + mp.log(1 - v * t)) - t * x
+
+    top = log_m(c)
+    total = 1 / (2 * c)
+    k = 0
+    while True:
+        k += 1
+        t = mp.mpc(c, k * step)
+        term = mp.exp(log_m(t) - top) / t
+        total += term.real
+        if abs(term) < mpf(10) ** -60 * total:
+            break
+    return mp.exp(top) * total * step / mp.pi
+
+
+def two_gamma_case(n, s, a, b):
+    w, v = min(a, b), max(a, b)
+    other = (
+        ("recursion", two_gamma_recursion(n, s, w, v))
+        if n <= RECURSION_LIMIT
+        else ("inversion", two_gamma_inversion(n, s, w, v))
+    )
+    case = {"n": n, "statistic": str(s), "weights": [a, b]}
+    return agreed(case, other, ("mixture", two_gamma_mixture(n, s, w, v)))
+
+
 def bisect(low, high, holds):
     """The smallest integer in [low, high] with holds(it), which is true at high."""
     while low < high:
@@ -237,6 +367,42 @@ def gamma_cases():
                 lambda x: x - n - n * mp.log(mpf(x) / n) >= limit,
             )
             yield n, (x << SCORE_BITS) + (n + depth) * 7919 % 1048573
+
+
+def two_gamma_cases():
+    """Statistics where Chernoff's bound meets each depth, and two below the expectation."""
+    for a, b, most, depths in [
+        (9, 1, 10**5, [0, 1, 4, 9, 45, 308, 1000, 10000, 100000]),
+        (1, 3, 10**5, [1, 9, 308]),
+        (19, 1, 10**4, [1, 9, 308, 3000]),
+        (4, 5, 10**5, [0, 9, 308, 3000]),
+        (99, 1, 1000, [1, 9, 308]),
+        (65535, 65536, 10**5, [9, 308]),
+        (65535, 32768, 1000, [9, 308]),
+    ]:
+        common = [1, 10, 100, 1000, 10**4, 10**5]
+        for n in sorted({*common, 2, 3, 31, 32, 60, 412}) if (a, b) == (9, 1) else common:
+            if n > most:
+                continue
+
+            def at(tilt, n=n, a=a, b=b):
+                """The statistic that this tilt makes the expectation; Chernoff's exponent there."""
+                x = n * (a / (1 - a * tilt) + b / (1 - b * tilt))
+                return x, tilt * x + n * (mp.log(1 - a * tilt) + mp.log(1 - b * tilt))
+
+            for depth in depths:
+                limit = depth * mp.log(10)
+                low, high = mpf(0), mpf(1) / max(a, b)
+                for _ in range(60):
+                    tilt = (low + high) / 2
+                    low, high = (tilt, high) if at(tilt)[1] < limit else (low, tilt)
+                yield n, int(at(low)[0] * 2**SCORE_BITS) + (n + depth) * 7919 % 104729, a, b
+            for nats in [1, 6]:
+                low, high = mpf(0), mpf(10) ** 6
+                for _ in range(60):
+                    tilt = (low + high) / 2
+                    low, high = (tilt, high) if at(-tilt)[1] < nats else (low, tilt)
+                yield n, int(at(-low)[0] * 2**SCORE_BITS) + n * 7919 % 1047, a, b
 
 
 def binomial_cases():
@@ -270,6 +436,7 @@ def main():
         output = pathlib.Path(sys.argv[1])
     gamma = [gamma_case(*case) for case in gamma_cases()]
     binomial = [binomial_case(*case) for case in binomial_cases()]
+    two_gamma = [two_gamma_case(*case) for case in two_gamma_cases()]
     lines = [
         "{",
         '"about": "Upper tails to 40 digits, from tests/reference/make_tail_vectors.py; '
@@ -278,10 +445,15 @@ def main():
         ",\n".join(json.dumps(case) for case in gamma),
         '],\n"binomial": [',
         ",\n".join(json.dumps(case) for case in binomial),
+        '],\n"twoGamma": [',
+        ",\n".join(json.dumps(case) for case in two_gamma),
         "]\n}",
     ]
     output.write_text("\n".join(lines) + "\n")
-    print(f"{len(gamma)} gamma and {len(binomial)} binomial cases, mpmath {mpmath.__version__}")
+    print(
+        f"{len(gamma)} gamma, {len(binomial)} binomial and {len(two_gamma)} two-gamma cases, "
+        f"mpmath {mpmath.__version__}"
+    )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 // point, the largest integers; and what must hold everywhere: order.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 #include "verifier/stats/tail.h"
@@ -21,6 +22,9 @@ TEST(TailEdges, NothingScoredIsNoEvidence) {
   EXPECT_EQ(gamma_tail(kMost, 0), PValue());
   EXPECT_EQ(binomial_tail(0, 0, 1, 4), PValue());
   EXPECT_EQ(binomial_tail(1000, 0, 1, 4), PValue());
+  EXPECT_EQ(two_gamma_tail(0, 12345, 9, 1), PValue());
+  EXPECT_EQ(two_gamma_tail(1000, 0, 9, 1), PValue());
+  EXPECT_EQ(green_tail(0, 0, 1, 4), PValue());
   EXPECT_EQ(gamma_tail_digits(0, 7, 5), "1.0000e0");
   EXPECT_EQ(binomial_tail_digits(7, 0, 1, 4, 1), "1e0");
 }
@@ -68,6 +72,36 @@ TEST(TailEdges, ManyTermsAndWideProducts) {
             "1.405485751823712509613573e-3646005328049433310");
 }
 
+TEST(TailEdges, EqualWeightsAreOneGamma) {
+  for (const std::uint64_t n : {1u, 2u, 31u, 32u, 1000u, 1000000u}) {
+    for (const std::uint64_t eighth : {1u, 7u, 8u, 9u, 16u, 100u}) {
+      const std::uint64_t statistic = (n * eighth << 18) + 12345;
+      const std::string digits = gamma_tail_digits(2 * n, statistic, 26);
+      EXPECT_EQ(two_gamma_tail_digits(n, statistic, 1, 1, 26), digits);
+      EXPECT_EQ(two_gamma_tail_digits(n, 7 * statistic, 7, 7, 26), digits);
+    }
+  }
+}
+
+TEST(TailEdges, ACommonFactorOfTheWeightsOnlyScales) {
+  for (const std::uint64_t n : {1u, 100u, 10000u}) {
+    EXPECT_EQ(two_gamma_tail_digits(n, (n * 13 << 20) + 1, 9, 1, 26),
+              two_gamma_tail_digits(n, 3 * ((n * 13 << 20) + 1), 27, 3, 26));
+  }
+}
+
+TEST(TailEdges, TwoGammasFarFromTheirExpectation) {
+  // One score under each key is hypoexponential: (9 e^-(x/9) - e^-x) / 8, here with x = 2^30.
+  EXPECT_NEAR(two_gamma_tail(1, std::uint64_t{1} << 50, 9, 1).log10(),
+              -1073741824.0 / 9 / std::log(10.0) + std::log10(1.125), 1e-6);
+  // Far below it nothing is left of the complement.
+  EXPECT_EQ(two_gamma_tail(1'000'000, kUnit, 9, 1), PValue());
+  EXPECT_EQ(two_gamma_tail(1'000'000'000'000, kMost, 65535, 1), PValue());
+  // A second score of next to no weight changes next to nothing.
+  EXPECT_NEAR(two_gamma_tail(100, 200'000 * 100 * kUnit, 100'000, 1).log10(),
+              gamma_tail(100, 200 * kUnit).log10(), 1e-3);
+}
+
 TEST(TailEdges, ValuesNearOneAreNotRoundedToOne) {
   EXPECT_LT(gamma_tail(1, 1), PValue());
   EXPECT_LT(binomial_tail(10, 1, 1, 2), PValue());
@@ -97,6 +131,22 @@ TEST(TailOrder, GammaIsMonotoneWhereItsTwoSumsMeet) {
          ++statistic) {
       const PValue p = gamma_tail(n, statistic);
       ASSERT_LT(p, previous) << n << " " << statistic;
+      previous = p;
+    }
+  }
+}
+
+TEST(TailOrder, TwoGammasFallWithTheStatisticAndRiseWithNAndWeights) {
+  for (const std::uint64_t n : {1u, 3u, 64u, 1000u}) {
+    PValue previous;
+    const std::uint64_t step = 10 * n * kUnit / 64 + 1;
+    for (std::uint64_t statistic = 1; statistic < 30 * n * kUnit; statistic += step) {
+      const PValue p = two_gamma_tail(n, statistic, 9, 1);
+      ASSERT_LE(p, previous) << n << " " << statistic;
+      ASSERT_LE(two_gamma_tail(n, statistic + 1, 9, 1), p) << n << " " << statistic;
+      ASSERT_LE(p, two_gamma_tail(n + 1, statistic, 9, 1)) << n << " " << statistic;
+      ASSERT_LE(p, two_gamma_tail(n, statistic, 9, 2)) << n << " " << statistic;
+      ASSERT_LE(p, two_gamma_tail(n, statistic, 10, 1)) << n << " " << statistic;
       previous = p;
     }
   }

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "tests/stats/decimal.h"
 #include "verifier/stats/tail.h"
@@ -93,6 +95,104 @@ TEST(TailRational, PoissonSumsOfSmallGammas) {
       expect_bound(gamma_tail(n, statistic), reference);
     }
   }
+}
+
+// P(w Gamma(i, 1) + v Gamma(j, 1) >= x) for all i, j <= n, w != v, from
+// 1 / ((1-wt)(1-vt)) = (v / (1-vt) - w / (1-wt)) / (v-w): exact but for e^-(x/w) and e^-(x/v).
+cpp_rational two_gamma_recursion(std::uint64_t n, std::uint64_t statistic, std::uint64_t w,
+                                 std::uint64_t v) {
+  const auto tails = [n, statistic](std::uint64_t scale) {  // of scale Gamma(j, 1), j = 0 to n
+    const std::uint64_t units = statistic / scale;
+    std::vector<cpp_rational> found = {0};
+    const cpp_rational unit(cpp_int(1) << 400, scaled_exp(units));
+    for (std::uint64_t j = 1; j <= n; ++j) found.push_back(poisson_sum(j, units) * unit);
+    return found;
+  };
+  std::vector<cpp_rational> row = tails(v);
+  const std::vector<cpp_rational> column = tails(w);
+  for (std::uint64_t i = 1; i <= n; ++i) {
+    row[0] = column[i];
+    for (std::uint64_t j = 1; j <= n; ++j) {
+      row[j] = (v * row[j] - w * row[j - 1]) / (cpp_rational(v) - w);
+    }
+  }
+  return row[n];
+}
+
+TEST(TailRational, TwoGammasByPartialFractions) {
+  constexpr std::array<std::pair<std::uint64_t, std::uint64_t>, 4> kWeights = {
+      {{1, 9}, {3, 1}, {4, 5}, {1, 99}}};
+  for (const auto& [w, v] : kWeights) {
+    for (const std::uint64_t n : {1u, 2u, 3u, 7u, 12u}) {
+      for (const std::uint64_t eighth : {1u, 5u, 8u, 13u, 24u, 60u}) {
+        // A multiple of both weights, so that both sums are of integers.
+        const std::uint64_t statistic = ((n * eighth << 17) / v + 123) * w * v;
+        SCOPED_TRACE(::testing::Message() << w << ":" << v << ", n " << n << ", " << statistic);
+        const Decimal exact = decimal_above(two_gamma_recursion(n, statistic, w, v));
+        const std::string digits = two_gamma_tail_digits(n, statistic, w, v, kDigits);
+        EXPECT_LT(relative_error(parse_decimal(digits), exact), kTolerance);
+        expect_bound(two_gamma_tail(n, statistic, w, v), exact);
+      }
+    }
+  }
+}
+
+// The law of a sum of independent hypergeometric counts, one a list.
+std::vector<cpp_rational> green_law(const std::vector<unsigned>& pairs, unsigned green,
+                                    unsigned vocabulary) {
+  const auto choose = [](unsigned n, unsigned k) {
+    cpp_int value = k <= n ? 1 : 0;
+    for (unsigned i = 0; i < k && k <= n; ++i) value = value * (n - i) / (i + 1);
+    return value;
+  };
+  std::vector<cpp_rational> law = {1};
+  for (const unsigned drawn : pairs) {
+    std::vector<cpp_rational> next(law.size() + drawn);
+    for (unsigned k = 0; k <= drawn; ++k) {
+      const cpp_rational mass(choose(green, k) * choose(vocabulary - green, drawn - k),
+                              choose(vocabulary, drawn));
+      for (std::size_t i = 0; i < law.size(); ++i) next[i + k] += law[i] * mass;
+    }
+    law = std::move(next);
+  }
+  return law;
+}
+
+struct Compared {
+  std::uint64_t counts = 0;
+  std::uint64_t above_binomial = 0;  // no bound there
+};
+
+void expect_green_bound(const std::vector<unsigned>& pairs, unsigned green, unsigned vocabulary,
+                        Compared& compared) {
+  const std::vector<cpp_rational> law = green_law(pairs, green, vocabulary);
+  const auto n = static_cast<unsigned>(law.size() - 1);
+  cpp_rational tail = 0;
+  for (unsigned k = n; k > 0; --k) {
+    SCOPED_TRACE(::testing::Message() << "n " << n << ", " << k << " of " << green << "/"
+                                      << vocabulary << ", first list " << pairs[0]);
+    tail += law[k];
+    if (tail == 0) continue;
+    const PValue exact = smallest_at_least(decimal_above(tail));
+    const PValue binomial = binomial_tail(n, k, green, vocabulary);
+    const PValue bound = green_tail(n, k, green, vocabulary);
+    EXPECT_GE(bound, exact);
+    EXPECT_EQ(bound, k * vocabulary >= n * green + vocabulary ? binomial : PValue());
+    ++compared.counts;
+    if (exact > binomial) ++compared.above_binomial;
+  }
+}
+
+TEST(TailRational, GreenTailBoundsEveryGroupingOfSmallLists) {
+  Compared compared;
+  for (unsigned vocabulary = 2; vocabulary <= 6; ++vocabulary)
+    for (unsigned green = 1; green < vocabulary; ++green)
+      for (unsigned a = 1; a <= vocabulary; ++a)
+        for (unsigned b = 0; b <= a; ++b)
+          for (unsigned c = 0; c <= b; ++c)
+            expect_green_bound({a, b, c}, green, vocabulary, compared);
+  EXPECT_GT(compared.counts, 4000u);
+  EXPECT_GT(compared.above_binomial, 1000u);
 }
 
 }  // namespace

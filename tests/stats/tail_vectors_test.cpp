@@ -73,5 +73,29 @@ TEST(TailVectors, Binomial) {
   std::cout << "worst relative error " << worst << " over " << cases.size() << " cases\n";
 }
 
+TEST(TailVectors, TwoGamma) {
+  const nlohmann::json cases = read_vectors().at("twoGamma");
+  ASSERT_GE(cases.size(), 250u);
+  double worst = 0;
+  std::int64_t deepest = 0;
+  for (const auto& item : cases) {
+    SCOPED_TRACE(item.dump());
+    const auto n = item.at("n").get<std::uint64_t>();
+    const std::uint64_t statistic = std::stoull(item.at("statistic").get<std::string>());
+    const auto a = item.at("weights").at(0).get<std::uint64_t>();
+    const auto b = item.at("weights").at(1).get<std::uint64_t>();
+    const Decimal exact = parse_decimal(item.at("tail"));
+    const std::string digits = two_gamma_tail_digits(n, statistic, a, b, kDigits);
+    const double error = relative_error(parse_decimal(digits), exact);
+    EXPECT_LT(error, 1e-25);
+    expect_bound(two_gamma_tail(n, statistic, a, b), exact);
+    EXPECT_EQ(two_gamma_tail_digits(n, statistic, b, a, kDigits), digits);
+    worst = std::max(worst, error);
+    deepest = std::min(deepest, exact.exponent);
+  }
+  EXPECT_LE(deepest, -100000);
+  std::cout << "worst relative error " << worst << " over " << cases.size() << " cases\n";
+}
+
 }  // namespace
 }  // namespace countermark::stats::testing

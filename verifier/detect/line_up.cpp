@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <limits>
+#include <utility>
 
 #include "verifier/stats/normal_score.h"
 
@@ -23,15 +25,12 @@ bool within_limits(const LineUp& line_up, std::size_t judged) {
          line_up.variance <= 1 + 0.25 * narrowing && line_up.smallest_p_times_k >= 1e-6;
 }
 
-}  // namespace
-
-LineUp compare(stats::PValue truth, std::span<const stats::PValue> decoys,
-               std::span<const stats::PValue> calibration) {
-  assert(!decoys.empty() && calibration.size() <= decoys.size());
+LineUp line_up_of(std::size_t decoys, std::size_t as_good,
+                  std::span<const stats::PValue> calibration) {
+  assert(decoys > 0 && decoys < std::numeric_limits<std::uint32_t>::max());
+  assert(calibration.size() <= decoys);
   LineUp line_up;
-  line_up.decoys = static_cast<std::uint32_t>(decoys.size());
-  const auto as_good = std::count_if(decoys.begin(), decoys.end(),
-                                     [truth](stats::PValue decoy) { return decoy <= truth; });
+  line_up.decoys = static_cast<std::uint32_t>(decoys);
   line_up.rank = 1 + static_cast<std::uint32_t>(as_good);
   line_up.p = static_cast<double>(line_up.rank) / (line_up.decoys + 1.0);
 
@@ -47,6 +46,41 @@ LineUp compare(stats::PValue truth, std::span<const stats::PValue> decoys,
       std::min_element(calibration.begin(), calibration.end())->to_double() * k;
   line_up.calibrated = line_up.calibrated || within_limits(line_up, calibration.size());
   return line_up;
+}
+
+}  // namespace
+
+Ranking::Ranking(const Tally& truth, Tail tail) : tail_(std::move(tail)), truth_(tail_(truth)) {
+  known_[truth.n].as_good_from = truth.sum;
+}
+
+bool Ranking::as_good(const Tally& decoy) {
+  Known& known = known_[decoy.n];
+  if (known.as_good_from && decoy.sum >= *known.as_good_from) return true;
+  if (decoy.sum < known.worse_below) return false;
+  const bool result = tail_(decoy) <= truth_;
+  if (result) {
+    known.as_good_from = decoy.sum;
+  } else {
+    known.worse_below = decoy.sum + 1;
+  }
+  return result;
+}
+
+LineUp compare(stats::PValue truth, std::span<const stats::PValue> decoys,
+               std::span<const stats::PValue> calibration) {
+  const auto as_good = std::count_if(decoys.begin(), decoys.end(),
+                                     [truth](stats::PValue decoy) { return decoy <= truth; });
+  return line_up_of(decoys.size(), static_cast<std::size_t>(as_good), calibration);
+}
+
+LineUp compare(const Tally& truth, std::span<const Tally> decoys, Ranking::Tail tail,
+               std::span<const stats::PValue> calibration) {
+  Ranking ranking(truth, std::move(tail));
+  const auto as_good = std::count_if(decoys.begin(), decoys.end(), [&ranking](const Tally& decoy) {
+    return ranking.as_good(decoy);
+  });
+  return line_up_of(decoys.size(), static_cast<std::size_t>(as_good), calibration);
 }
 
 }  // namespace countermark::detect

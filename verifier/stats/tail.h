@@ -30,6 +30,26 @@ PValue gamma_tail(std::uint64_t n, std::uint64_t statistic);
 PValue binomial_tail(std::uint64_t trials, std::uint64_t successes, std::uint64_t numerator,
                      std::uint64_t denominator);
 
+// P(weight_a G1 + weight_b G2 >= statistic / 2^20) for independent G1, G2 ~ Gamma(n, 1): n tuples,
+// each with a score under either of two keys, and the weighted sum of both. For scores that lie
+// below the exponentials they stand for, an upper bound as above. Positive weights below 2^31, of
+// any common factor. n = 0 or statistic = 0 gives 1; where P is above 1 - 2^-90 it may be 1.
+//
+// Time grows with the root of n and with the ratio of the weights: n = 1,000 takes .5 ms at 9 : 1
+// and 4 ms at 99 : 1, n = 10^6 10 and 100 ms; at 9,999 : 1 n = 1,000 takes .3 s.
+PValue two_gamma_tail(std::uint64_t n, std::uint64_t statistic, std::uint64_t weight_a,
+                      std::uint64_t weight_b);
+
+// A bound of P(G >= greens) for G the number of green pairs among n distinct pairs (list, token),
+// where each list is an independent uniform choice of `green_size` of the `vocab_size` tokens,
+// 0 < green_size < vocab_size, greens <= n; tokens beyond the vocabulary are never green.
+//
+// Pairs of one list are dependent: what is drawn is not put back. Whatever their numbers, it is
+// binomial_tail(n, greens, green_size, vocab_size) from greens = n green_size / vocab_size + 1 on
+// (proof in tail.cpp), and 1 below, where the binomial tail need not be a bound.
+PValue green_tail(std::uint64_t n, std::uint64_t greens, std::uint64_t green_size,
+                  std::uint64_t vocab_size);
+
 // The smallest statistic (units of 2^-20) with gamma_tail(n, statistic) <= level, n >= 1. The exact
 // boundary of gamma_tail itself; the largest integer if no statistic reaches the level. Time: about
 // six tails.
@@ -40,5 +60,7 @@ std::uint64_t gamma_critical(std::uint64_t n, PValue level);
 std::string gamma_tail_digits(std::uint64_t n, std::uint64_t statistic, int digits);
 std::string binomial_tail_digits(std::uint64_t trials, std::uint64_t successes,
                                  std::uint64_t numerator, std::uint64_t denominator, int digits);
+std::string two_gamma_tail_digits(std::uint64_t n, std::uint64_t statistic, std::uint64_t weight_a,
+                                  std::uint64_t weight_b, int digits);
 
 }  // namespace countermark::stats
