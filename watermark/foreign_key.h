@@ -38,6 +38,14 @@ struct KeyInteger {
   std::uint64_t bits = 0;  // two's complement
   bool negative = false;
 
+  // The number itself.
+  __extension__ using Wide = __int128;
+  Wide wide() const noexcept {
+    return negative ? Wide{static_cast<std::int64_t>(bits)} : Wide{bits};
+  }
+  // Whether it is in the range of a signed integer of 64 bits.
+  bool is_signed() const noexcept { return negative || bits >> 63 == 0; }
+
   bool operator==(const KeyInteger&) const = default;
 };
 

@@ -26,8 +26,11 @@ std::uint64_t raw_value(const json& written) {
 }
 
 SharedForeignMark mark_of(const std::string& profile, const std::string& key) {
-  return ForeignMark::create(ForeignProfile::parse(profile).value(), ForeignKey::parse(key).value())
-      .value();
+  const auto parsed = ForeignProfile::parse(profile);
+  if (!parsed) throw std::runtime_error(parsed.error().describe());
+  const auto mark = ForeignMark::create(*parsed, ForeignKey::parse(key).value());
+  if (!mark) throw std::runtime_error(mark.error().describe());
+  return *mark;
 }
 
 std::vector<std::uint64_t> raw_values(const ForeignMark& mark, unsigned key,

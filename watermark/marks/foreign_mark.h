@@ -98,7 +98,7 @@ std::uint64_t hex_word(const ForeignKey& key, std::size_t index, std::size_t cou
 
 // What of a number of any size torch.Generator.manual_seed keeps, once the number is reduced modulo
 // 2^64 - 1 to a result that is not negative.
-__extension__ using WideInteger = __int128;
+using WideInteger = KeyInteger::Wide;
 std::uint32_t torch_seed(WideInteger value) noexcept;
 
 }  // namespace internal

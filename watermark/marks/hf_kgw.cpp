@@ -15,8 +15,6 @@
 namespace countermark {
 namespace {
 
-using internal::WideInteger;
-
 constexpr std::array<std::string_view, 2> kPrfs = {"lefthash", "selfhash"};
 constexpr std::array<std::int64_t, 1> kPublicKeys = {15'485'863};
 
@@ -28,11 +26,7 @@ class HfKgw : public internal::GreenListMark {
 
  private:
   std::uint32_t seed(TokenSpan context, TokenId token) const override {
-    if (!table_) {
-      const auto key = key_.negative ? WideInteger{static_cast<std::int64_t>(key_.bits)}
-                                     : WideInteger{key_.bits};
-      return internal::torch_seed(key * context.back());
-    }
+    if (!table_) return internal::torch_seed(key_.wide() * context.back());
     const auto last = static_cast<std::uint64_t>((*table_)(token));
     const auto product = [&](TokenId id) {
       return static_cast<std::int64_t>(key_.bits * static_cast<std::uint64_t>((*table_)(id)) *
@@ -50,7 +44,7 @@ class HfKgw : public internal::GreenListMark {
 Result<SharedForeignMark> create(const ForeignProfile& profile, const ForeignKey& key) {
   const KeyInteger& value = key.integers().front();
   // torch multiplies a tensor by integers of 63 bits and a sign only.
-  if (profile.parameters().self_salt && !value.negative && value.bits >> 63 != 0)
+  if (profile.parameters().self_salt && !value.is_signed())
     return fail(ErrorCode::kKey, "hf-kgw/1 with selfhash takes a key from -2^63 to 2^63 - 1");
   return std::make_shared<HfKgw>(profile, value);
 }

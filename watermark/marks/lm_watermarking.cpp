@@ -39,7 +39,7 @@ constexpr std::array<std::int64_t, 1> kPublicKeys = {15'485'863};
 
 class LmWatermarking : public internal::GreenListMark {
  public:
-  LmWatermarking(const ForeignProfile& profile, std::int64_t key)
+  LmWatermarking(const ForeignProfile& profile, const KeyInteger& key)
       : GreenListMark(profile), key_(key), hash_(profile.parameters().salt_key) {}
 
  private:
@@ -52,7 +52,7 @@ class LmWatermarking : public internal::GreenListMark {
   }
 
   std::uint64_t hash(std::uint64_t x) const { return static_cast<std::uint64_t>(hash_(x)); }
-  std::uint64_t hash_of(TokenId id) const { return hash(static_cast<std::uint64_t>(key_) * id); }
+  std::uint64_t hash_of(TokenId id) const { return hash(key_.bits * id); }
 
   // The PRF of the window before it is reduced to a seed.
   WideInteger value(TokenSpan ids) const {
@@ -60,19 +60,19 @@ class LmWatermarking : public internal::GreenListMark {
       case Prf::kAdditive: {
         WideInteger sum = 0;
         for (const TokenId id : ids) sum += id;
-        return key_ * sum;
+        return key_.wide() * sum;
       }
       case Prf::kAnchoredMinhash: {
-        const std::uint64_t anchor = static_cast<std::uint64_t>(key_) * hash(ids.back());
+        const std::uint64_t anchor = key_.bits * hash(ids.back());
         return least(ids, [&](TokenId id) { return anchor * hash(id); });
       }
       case Prf::kMultiplicative: {
         std::uint64_t product = 1;
         for (const TokenId id : ids) product *= id;
-        return WideInteger{key_} * static_cast<std::int64_t>(product);
+        return key_.wide() * static_cast<std::int64_t>(product);
       }
       case Prf::kMinfunc:
-        return WideInteger{key_} * *std::min_element(ids.begin(), ids.end());
+        return key_.wide() * *std::min_element(ids.begin(), ids.end());
       case Prf::kSimpleSkip: {
         std::uint64_t product = 1;
         for (std::size_t i = 0; i < ids.size(); i += 2) product *= hash_of(ids[i]);
@@ -96,14 +96,13 @@ class LmWatermarking : public internal::GreenListMark {
         return static_cast<std::int64_t>(first * second);
       }
       case Prf::kNoncomm: {
-        auto key = static_cast<std::uint64_t>(key_);
+        auto key = key_.bits;
         for (const TokenId id : ids) key = (key * hash(key * id)) & 0xffffffff;
         return static_cast<std::int64_t>(key);
       }
       case Prf::kPosition: {
         std::uint64_t sum = 0;
-        for (std::size_t i = 0; i < ids.size(); ++i)
-          sum += static_cast<std::uint64_t>(key_) * ids[i] * (i + 1);
+        for (std::size_t i = 0; i < ids.size(); ++i) sum += key_.bits * ids[i] * (i + 1);
         return static_cast<std::int64_t>(sum);
       }
     }
@@ -118,18 +117,22 @@ class LmWatermarking : public internal::GreenListMark {
     return out;
   }
 
-  std::int64_t key_;
+  KeyInteger key_;
   internal::HashTable hash_;
 };
 
 Result<SharedForeignMark> create(const ForeignProfile& profile, const ForeignKey& key) {
   const KeyInteger& value = key.integers().front();
-  // torch multiplies a tensor by integers of 63 bits and a sign only.
-  if (!value.negative && value.bits >> 63 != 0)
-    return fail(ErrorCode::kKey, "lm-watermarking/1 takes a key from -2^63 to 2^63 - 1");
+  // torch multiplies a tensor by integers of 63 bits and a sign only; these three stay outside.
+  const auto prf = static_cast<Prf>(profile.parameters().prf);
+  const bool any_size =
+      prf == Prf::kAdditive || prf == Prf::kMinfunc || prf == Prf::kMultiplicative;
+  if (!any_size && !value.is_signed())
+    return fail(ErrorCode::kKey, "lm-watermarking/1 with " + std::string(profile.prf()) +
+                                     " takes a key from -2^63 to 2^63 - 1");
   if (profile.prf() == "minskipgram" && profile.parameters().context_width < 2)
     return fail(ErrorCode::kMismatch, "minskipgram pairs tokens: contextWidth must be at least 2");
-  return std::make_shared<LmWatermarking>(profile, static_cast<std::int64_t>(value.bits));
+  return std::make_shared<LmWatermarking>(profile, value);
 }
 
 // The two that the source names as defaults: "selfhash", four tokens and the one to come among

@@ -102,7 +102,7 @@ template <typename Scheme>
 Result<SharedForeignMark> create(const ForeignProfile& profile, const ForeignKey& key) {
   std::vector<std::int64_t> keys;
   for (const KeyInteger& value : key.integers()) {
-    if (!value.negative && value.bits >> 63 != 0)
+    if (!value.is_signed())
       return fail(ErrorCode::kKey,
                   std::string(profile.scheme().id) + " takes keys from -2^63 to 2^63 - 1");
     keys.push_back(static_cast<std::int64_t>(value.bits));

@@ -81,7 +81,7 @@ Result<SharedForeignMark> create(const ForeignProfile& profile, const ForeignKey
   if (values.size() > 2)
     return fail(ErrorCode::kKey, "textseal/1 takes one integer, or those of both keys");
   for (const KeyInteger& value : values)
-    if (!value.negative && value.bits >> 63 != 0)
+    if (!value.is_signed())
       return fail(ErrorCode::kKey, "textseal/1 takes keys from -2^63 to 2^63 - 1");
   const std::uint64_t second = values.size() == 2 ? values[1].bits : values[0].bits + kSecondKey;
   return std::make_shared<TextSeal>(profile, std::array{static_cast<std::int64_t>(values[0].bits),

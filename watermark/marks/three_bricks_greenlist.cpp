@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The green-list mark of "Three Bricks": the seed of a list is a polynomial in the context's
-// tokens, s = (35,317 s + token) mod (2^64 - 1), that begins with the key.
+// tokens, s = (a s + token) mod (2^64 - 1), a = 35,317, that begins with the key.
 //
 // With key 0 and one token of context the seed is the token itself: there is no secret then. Only
 // the seeding "hash" can be made again; the others read torch's unseeded generator. Source:
@@ -22,9 +22,10 @@ class ThreeBricksGreenlist : public internal::GreenListMark {
 
  private:
   std::uint32_t seed(TokenSpan context, TokenId /*token*/) const override {
-    constexpr auto kModulus = (internal::WideInteger{1} << 64) - 1;
-    internal::WideInteger s = key_;
-    for (const TokenId id : context) s = (s * 35'317 + id) % kModulus;
+    __extension__ using Wide = unsigned __int128;
+    constexpr Wide kModulus = (Wide{1} << 64) - 1;
+    Wide s = key_;
+    for (const TokenId id : context) s = (s * profile().parameters().salt_key + id) % kModulus;
     return static_cast<std::uint32_t>(s);
   }
 
@@ -47,7 +48,8 @@ void settle(ForeignParameters& parameters, unsigned given) {
 constinit const SchemeInfo kThreeBricksGreenlist = {
     .id = "three-bricks-greenlist/1",
     .owner = "three_bricks",
-    .fields = fields({Field::kGamma, Field::kDelta, Field::kVocabSize, Field::kDevice}),
+    .fields =
+        fields({Field::kGamma, Field::kDelta, Field::kSaltKey, Field::kVocabSize, Field::kDevice}),
     .prfs = {},
     .key_form = ForeignKey::Form::kInteger,
     .takes_one_integer = true,
@@ -58,6 +60,7 @@ constinit const SchemeInfo kThreeBricksGreenlist = {
     .defaults = {.context_width = 1,
                  .gamma = {1, 2},
                  .delta = 1,
+                 .salt_key = 35'317,
                  .dedup = Dedup::kNone,
                  .first_position = 2},
     .create = create,

@@ -56,9 +56,9 @@ class VllmSbw : public ForeignMark {
  private:
   std::uint64_t seed(TokenSpan context, TokenId token) const {
     if (!profile().parameters().self_salt) {
-      std::uint64_t sum = 0;
-      for (const TokenId id : context) sum += id;
-      return key_ * sum;
+      std::int64_t sum = 0;  // the padding counts as -1
+      for (const TokenId id : context) sum += static_cast<std::int32_t>(id);
+      return key_ * static_cast<std::uint64_t>(sum);
     }
     const std::uint64_t own = sbw_hash(token);
     auto least = static_cast<std::int64_t>(key_ * own * own);
