@@ -54,7 +54,8 @@ Result<Session> open_session(const Flags& flags) {
       flags.profile.empty() ? corpora::model_folder() + "/profile.json" : flags.profile;
   COUNTERMARK_TRY(const EpochKey key, io::load_epoch_key(flags.key));
   COUNTERMARK_TRY(const Profile profile, io::load_profile(profile_path));
-  COUNTERMARK_TRY(auto tokenizer, io::load_tokenizer_of(profile, profile_path, flags.tokenizer));
+  COUNTERMARK_TRY(auto tokenizer,
+                  io::load_tokenizer_of(profile.tokenizer(), profile_path, flags.tokenizer));
   detect::Claim claim = flags.claim;
   if (!flags.accounts.empty()) {
     COUNTERMARK_TRY(claim.accounts, io::load_lines(flags.accounts));

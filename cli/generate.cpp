@@ -93,7 +93,7 @@ Result<std::string> run_all(const Flags& flags) {
                     " kernel may leak the key through the cache to others on this machine; "
                     "--allow-table-aes embeds with it all the same");
   COUNTERMARK_TRY(const auto tokenizer,
-                  io::load_tokenizer_of(profile, profile_path, flags.tokenizer));
+                  io::load_tokenizer_of(profile.tokenizer(), profile_path, flags.tokenizer));
   if (tokenizer == nullptr)
     return fail(ErrorCode::kInvalidArgument,
                 "the profile names no tokenizer: give one with -t FILE");

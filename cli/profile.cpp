@@ -93,7 +93,8 @@ struct CheckFlags {
 int run_check(const CheckFlags& flags) {
   const auto profile = io::load_profile(flags.profile);
   if (!profile) return report(profile.error());
-  const auto tokenizer = io::load_tokenizer_of(*profile, flags.profile, flags.tokenizer);
+  const auto tokenizer =
+      io::load_tokenizer_of(profile->tokenizer(), flags.profile, flags.tokenizer);
   if (!tokenizer) return report(tokenizer.error());
   nlohmann::ordered_json json = {{"schema", "countermark.profile-check/1"},
                                  {"scheme", Profile::kScheme},

@@ -41,7 +41,7 @@ Session open_session(const Key& key, const Profile& profile, const SharedTokeniz
   if (!(alpha >= 1e-300 && alpha <= 0.5)) refuse("alpha", "expected 1e-300 to 0.5");
   if (decoys > 1'000'000) refuse("decoys", "expected 0 to 1000000");
   if (accounts && accounts->empty()) refuse("accounts", "expected at least one account or None");
-  if (tokenizer) check(io::check_tokenizer(profile, *tokenizer));
+  if (tokenizer) check(io::check_tokenizer(profile.tokenizer(), *tokenizer));
   detect::Claim claim;
   claim.account = name_of(account, "account");
   claim.cohort = name_of(cohort, "cohort");

@@ -88,7 +88,8 @@ std::vector<TokenId> encode(const text::Tokenizer& tokenizer, const nb::str& tex
 
 SharedTokenizer of_profile(const Profile& profile, const Path& profile_path,
                            const std::optional<Path>& path) {
-  return value(io::load_tokenizer_of(profile, profile_path.string(), path ? path->string() : ""));
+  return value(io::load_tokenizer_of(profile.tokenizer(), profile_path.string(),
+                                     path ? path->string() : ""));
 }
 
 }  // namespace

@@ -202,7 +202,7 @@ BENCHMARK(GammaTail)->Arg(100)->Arg(1'000)->Arg(1'000'000)->Unit(benchmark::kMic
 void Tokenize(benchmark::State& state) {
   const std::string folder = corpora::model_folder();
   const Profile profile = *io::load_profile(folder + "/profile.json");
-  const auto tokenizer = io::load_tokenizer_of(profile, folder + "/profile.json", "");
+  const auto tokenizer = io::load_tokenizer_of(profile.tokenizer(), folder + "/profile.json", "");
   std::string text;
   const auto lines = io::load_lines(folder + "/../prompts.txt");
   for (const std::string& line : *lines) text += line + " ";

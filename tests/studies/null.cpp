@@ -266,7 +266,7 @@ int main(int argc, char** argv) {
   const std::uint64_t keys = std::strtoull(argv[1], nullptr, 10);
   const std::string mode = argv[3];
   const Profile profile = need(io::load_profile(argv[2]));
-  const auto tokenizer = need(io::load_tokenizer_of(profile, argv[2], ""));
+  const auto tokenizer = need(io::load_tokenizer_of(profile.tokenizer(), argv[2], ""));
   const auto documents =
       read_documents(*tokenizer, std::vector<std::string>(argv + 4, argv + argc), mode != "family");
   std::size_t tokens = 0;

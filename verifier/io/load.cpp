@@ -25,9 +25,8 @@ Result<T> named(Result<T> result, const std::string& path) {
   return result;
 }
 
-}  // namespace
-
-Result<AnyKey> load_key(const std::string& path) {
+// The text of a key file that nobody else can read; to be wiped.
+Result<std::string> read_key_file(const std::string& path) {
   if (path != "-") {
     struct stat status {};
     if (stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
@@ -35,8 +34,30 @@ Result<AnyKey> load_key(const std::string& path) {
       return fail(Error{ErrorCode::kPermission,
                         "others can read this key; make it private: chmod 600", path});
   }
-  COUNTERMARK_TRY(std::string text, read_file(path, kMaxKeyFile));
+  return read_file(path, kMaxKeyFile);
+}
+
+}  // namespace
+
+Result<AnyKey> load_key(const std::string& path) {
+  COUNTERMARK_TRY(std::string text, read_key_file(path));
   auto key = named(parse_key(text), path);
+  wipe(text);
+  return key;
+}
+
+Result<DetectionKey> load_detection_key(const std::string& path) {
+  COUNTERMARK_TRY(std::string text, read_key_file(path));
+  const auto parse = [](const std::string& from) -> Result<DetectionKey> {
+    if (ForeignKey::is_one(from)) {
+      COUNTERMARK_TRY(ForeignKey key, ForeignKey::parse(from));
+      return DetectionKey(std::move(key));
+    }
+    COUNTERMARK_TRY(AnyKey any, parse_key(from));
+    COUNTERMARK_TRY(EpochKey key, epoch_key(std::move(any)));
+    return DetectionKey(std::move(key));
+  };
+  auto key = named(parse(text), path);
   wipe(text);
   return key;
 }
@@ -77,22 +98,26 @@ Result<Profile> load_profile(const std::string& path) {
   return named(Profile::parse(text), path);
 }
 
-Result<std::unique_ptr<const text::Tokenizer>> load_tokenizer_of(const Profile& profile,
-                                                                 const std::string& profile_path,
-                                                                 const std::string& override_path) {
+Result<AnyProfile> load_any_profile(const std::string& path) {
+  COUNTERMARK_TRY(const std::string text, read_file(path, kMaxProfileFile));
+  return named(parse_profile(text), path);
+}
+
+Result<std::unique_ptr<const text::Tokenizer>> load_tokenizer_of(
+    const std::optional<TokenizerReference>& reference, const std::string& profile_path,
+    const std::string& override_path) {
   std::string path = override_path;
-  const auto& reference = profile.tokenizer();
   if (path.empty() && reference && !reference->file.empty())
     path = (std::filesystem::path(profile_path).parent_path() / reference->file).string();
   if (path.empty()) return std::unique_ptr<const text::Tokenizer>();
   COUNTERMARK_TRY(auto tokenizer, text::load_tokenizer(path, reference ? reference->name : ""));
-  if (Status status = check_tokenizer(profile, *tokenizer); !status)
+  if (Status status = check_tokenizer(reference, *tokenizer); !status)
     return fail(std::move(status).error().in_file(path));
   return tokenizer;
 }
 
-Status check_tokenizer(const Profile& profile, const text::Tokenizer& tokenizer) {
-  const auto& reference = profile.tokenizer();
+Status check_tokenizer(const std::optional<TokenizerReference>& reference,
+                       const text::Tokenizer& tokenizer) {
   if (reference && tokenizer.sha256() != reference->sha256)
     return fail(Error{ErrorCode::kMismatch,
                       "this is not the profile's tokenizer: SHA-256 " + tokenizer.sha256() +
