@@ -48,6 +48,16 @@ void gamma_critical(benchmark::State& state) {
 }
 BENCHMARK(gamma_critical)->RangeMultiplier(10)->Range(100, 1'000'000);
 
+// The weights of alpha = .1, the statistic in tenths.
+void two_gamma_tail(benchmark::State& state) {
+  const auto n = static_cast<std::uint64_t>(state.range(0));
+  const auto mean = static_cast<double>(n);
+  const auto statistic =
+      static_cast<std::uint64_t>((10 * mean + kDeviations * std::sqrt(82 * mean)) * 0x1p20);
+  for (auto _ : state) benchmark::DoNotOptimize(stats::two_gamma_tail(n, statistic, 9, 1));
+}
+BENCHMARK(two_gamma_tail)->RangeMultiplier(10)->Range(100, 10'000'000);
+
 void binomial_tail(benchmark::State& state) {
   const auto trials = static_cast<std::uint64_t>(state.range(0));
   const std::uint64_t successes = quarter_successes(state.range(0));

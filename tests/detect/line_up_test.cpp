@@ -47,6 +47,7 @@ TEST(Ranking, AgreesWithTheTailsThemselves) {
   for (const Case& item : cases) {
     const std::vector<Tally> tallies = decoys(1'000, 400, item.mean, item.spread);
     std::vector<PValue> tails;
+    tails.reserve(tallies.size());
     for (const Tally& tally : tallies) tails.push_back(item.tail(tally));
     // Truths among the best, in the middle and among the worst.
     for (const std::size_t i : {0u, 1u, 2u, 3u, 4u, 5u, 500u, 998u}) {

@@ -98,7 +98,7 @@ TEST(TailEdges, TwoGammasFarFromTheirExpectation) {
   EXPECT_EQ(two_gamma_tail(1'000'000, kUnit, 9, 1), PValue());
   EXPECT_EQ(two_gamma_tail(1'000'000'000'000, kMost, 65535, 1), PValue());
   // A second score of next to no weight changes next to nothing.
-  EXPECT_NEAR(two_gamma_tail(100, 200'000 * 100 * kUnit, 100'000, 1).log10(),
+  EXPECT_NEAR(two_gamma_tail(100, 100 * kUnit * 200'000, 100'000, 1).log10(),
               gamma_tail(100, 200 * kUnit).log10(), 1e-3);
 }
 

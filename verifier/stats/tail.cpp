@@ -277,6 +277,7 @@ struct Positive {
 };
 
 Positive normalized(Wide mantissa, std::int64_t exponent) {
+  assert(mantissa != 0);
   const auto high = static_cast<std::uint64_t>(mantissa >> 64);
   const int shift = high != 0 ? std::countl_zero(high)
                               : 64 + std::countl_zero(static_cast<std::uint64_t>(mantissa));
