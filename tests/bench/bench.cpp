@@ -342,11 +342,22 @@ void GreenBitsByShuffling(benchmark::State& state) {
 }
 BENCHMARK(GreenBitsByShuffling)->Unit(benchmark::kMicrosecond);
 
-void GreenListOfASeed(benchmark::State& state) {
-  std::uint32_t seed = 0;
-  for (auto _ : state) benchmark::DoNotOptimize(green_list(++seed, kListVocabulary, kListSize));
+// Tokens of few seeds: 2,000 of as many seeds each as the argument says.
+void GreenBitsOfFewSeeds(benchmark::State& state) {
+  constexpr std::size_t kCount = 2'000;
+  const std::vector<TokenId> all = random_tokens(kCount, 1U << 31);
+  std::vector<TokenId> seeds;
+  for (std::size_t i = 0; i < kCount; ++i)
+    seeds.push_back(all[i / static_cast<std::size_t>(state.range(0))]);
+  const std::vector<TokenId> tokens = random_tokens(kCount, kListVocabulary);
+  std::vector<std::uint8_t> out(kCount);
+  for (auto _ : state) {
+    green_bits(seeds, tokens, kListVocabulary, kListSize, out);
+    benchmark::ClobberMemory();
+  }
+  state.SetItemsProcessed(state.iterations() * std::int64_t{kCount});
 }
-BENCHMARK(GreenListOfASeed)->Unit(benchmark::kMicrosecond);
+BENCHMARK(GreenBitsOfFewSeeds)->Arg(8)->Arg(12)->Arg(100)->Unit(benchmark::kMicrosecond);
 
 const bool kKernelsRegistered = [] {
   if (const auto active = active_kernel()) benchmark::AddCustomContext("kernel", (*active)->name);

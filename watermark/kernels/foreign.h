@@ -16,6 +16,15 @@
 
 namespace {
 
+inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
+template <typename T>
+T load(const void* from) {
+  T out;
+  memcpy(&out, from, sizeof out);
+  return out;
+}
+
 // For machines of 16 bytes, in vector notation.
 struct ForeignOf16 {
   using I32 = countermark::Lanes<16>::I32;
@@ -43,23 +52,16 @@ struct Foreign {
   using HalfI32 = typename countermark::Lanes<kBytes>::HalfI32;
   using I64 = typename countermark::Lanes<kBytes>::I64;
 
-  template <typename T>
-  static T read(const void* from) {
-    T out;
-    memcpy(&out, from, sizeof out);
-    return out;
-  }
-
   // The first `count` of a vector's lanes, and zeros; all, mostly.
   template <typename T, typename Number>
-  static T read_some(const Number* from, size_t count) {
-    if (sizeof(Number) * count >= sizeof(T)) return read<T>(from);
+  static T load_some(const Number* from, size_t count) {
+    if (sizeof(Number) * count >= sizeof(T)) return load<T>(from);
     T out{};
     for (size_t lane = 0; lane < count; ++lane) out[lane] = from[lane];
     return out;
   }
   template <typename T, typename Number>
-  static void write_some(Number* to, T from, size_t count) {
+  static void store_some(Number* to, T from, size_t count) {
     if (sizeof(Number) * count >= sizeof(T)) {
       memcpy(to, &from, sizeof from);
       return;
@@ -116,12 +118,12 @@ struct Foreign {
     state[623] = next_words(state[623], state[0], state[396]);
   }
 
-  // kLongs numbers that fall by one, none of them below 1.
+  // Of steps i and after. Lanes beyond the last step, whose modulus is at least 2, have that.
   static HalfI32 moduli(uint32_t vocab_size, uint32_t i) {
     HalfI32 out;
     for (uint32_t lane = 0; lane < kLongs; ++lane)
       out[lane] = static_cast<int32_t>(vocab_size - i - lane);
-    return out > 1 ? out : HalfI32{} + 1;
+    return out > 2 ? out : HalfI32{} + 2;
   }
 
   // What the test of step i needs of its modulus m = vocab_size - i = o * 2^k, o odd: the inverse
@@ -145,14 +147,14 @@ struct Foreign {
     }
   }
 
-  // Tokens on their way through shuffles, one a lane. Which are open is still to be found out.
+  // Tokens on their way through shuffles, one a lane, open until they are known to be green.
   struct Shuffles {
     U32 state[kState];
     uint32_t places[kLanes];
     bool open[kLanes];
 
     void seed(const uint32_t* seeds) {
-      U32 word = read<U32>(seeds);
+      U32 word = load<U32>(seeds);
       state[0] = word;
       for (uint32_t j = 1; j < kState; ++j) state[j] = word = 1812433253 * (word ^ word >> 30) + j;
     }
@@ -164,11 +166,12 @@ struct Foreign {
     }
   };
 
-  // At step i, whose modulus is m, x swaps the places i and i + x mod m. A token becomes green when
-  // that is its place; then x + i - place is a multiple of m, and times the inverse of o a multiple
-  // of 2^k that is at most (2^32 - 1) / o. Few others pass this test: some with x < place - i, and
-  // of even moduli what is a multiple of o alone. A token whose own place is i moves to the other;
-  // nothing else can happen to it.
+  // At step i, whose modulus is m = o * 2^k, x swaps the places i and i + x mod m. A token becomes
+  // green when the latter is its place. Then x = place - i + q m with q <= (2^32 - 1) / m, so that
+  // (x + i - place) times the inverse of o is q * 2^k <= (2^32 - 1) / o. That test misses none; the
+  // few others that pass it, with x < place - i or, for even m, with multiples of o alone, are told
+  // apart by the remainder itself. A token whose own place is i moves to the other; nothing else
+  // can happen to it.
   static void green_lanes(Shuffles& lanes, uint32_t vocab_size, uint32_t green_size,
                           const uint32_t* inverses, const int32_t* bounds, uint8_t* out) {
     for (uint32_t start = 0; start < green_size && lanes.any_open(); start += kState) {
@@ -180,7 +183,8 @@ struct Foreign {
         for (size_t lane = 0; lane < kLanes; ++lane)
           if (lanes.open[lane] && lanes.places[lane] >= i && lanes.places[lane] < end)
             end = lanes.places[lane] + 1;
-        const U32 minus_places = -read<U32>(lanes.places) - 0x80000000;
+        // Comparisons are signed, hence 2^31, of which an odd inverse makes 2^31.
+        const U32 minus_places = -load<U32>(lanes.places) - 0x80000000;
         const auto test = [&](size_t step, U32 x, U32 ahead) {
           return reinterpret_cast<I32>((x + ahead) * inverses[step]);
         };
@@ -225,7 +229,7 @@ struct Foreign {
     prepare_steps(vocab_size, green_size, scratch, bounds);
     Shuffles lanes;
     for (size_t done = 0; done < count; done += kLanes) {
-      const size_t some = count - done < kLanes ? count - done : kLanes;
+      const size_t some = smaller(count - done, kLanes);
       uint32_t from[kLanes] = {};
       memcpy(from, seeds + done, 4 * some);
       lanes.seed(from);
@@ -239,7 +243,7 @@ struct Foreign {
     }
   }
 
-  // The words of one generator, kLanes after each other at a time.
+  // One generator, as many of its words at a time as there are lanes.
   static void swaps(uint32_t seed, uint32_t vocab_size, uint32_t green_size, uint32_t* out) {
     uint32_t words[2 * kState];  // the old state, then the new one
     uint32_t* const fresh = words + kState;
@@ -250,12 +254,12 @@ struct Foreign {
       memcpy(words, fresh, sizeof words / 2);
       for (uint32_t j = 0; j < kState; j += kLanes) {
         const U32 next =
-            next_words(read<U32>(words + j), read<U32>(words + j + 1), read<U32>(words + j + 397));
+            next_words(load<U32>(words + j), load<U32>(words + j + 1), load<U32>(words + j + 397));
         memcpy(fresh + j, &next, sizeof next);
       }
       const uint32_t stop = green_size - start < kState ? green_size - start : kState;
       for (uint32_t j = 0; j < stop; j += kLanes) {
-        const U32 x = temper(read<U32>(fresh + j));
+        const U32 x = temper(load<U32>(fresh + j));
         HalfU32 halves[2];
         memcpy(halves, &x, sizeof x);
         for (uint32_t half = 0; half < 2; ++half) {
@@ -268,7 +272,8 @@ struct Foreign {
               2147483648.0;
           const HalfI32 quotient =
               __builtin_convertvector(value / __builtin_convertvector(m, F64), HalfI32);
-          const HalfU32 rest = halves[half] - reinterpret_cast<HalfU32>(quotient * m);
+          const HalfU32 rest =
+              halves[half] - reinterpret_cast<HalfU32>(quotient) * reinterpret_cast<HalfU32>(m);
           memcpy(out + i, &rest, sizeof rest);
         }
       }
@@ -333,10 +338,10 @@ struct Foreign {
         back[lane] = both[1];
       }
       const size_t some = count - first;
-      const U64 token = __builtin_convertvector(read_some<HalfU32>(tokens + first, some), U64);
+      const U64 token = __builtin_convertvector(load_some<HalfU32>(tokens + first, some), U64);
       Philox block{{token >> 2, front, front >> 32, back}};
       block.encrypt(back >> 32 ^ low, U64{} + high);
-      write_some(out + first, block.pick(token), some);
+      store_some(out + first, block.pick(token), some);
     }
   }
 
@@ -344,11 +349,11 @@ struct Foreign {
                         uint32_t* out) {
     for (size_t first = 0; first < count; first += kLongs) {
       const size_t some = count - first;
-      const U64 token = __builtin_convertvector(read_some<HalfU32>(tokens + first, some), U64);
-      const U64 seed = read_some<U64>(seeds + first, some);
+      const U64 token = __builtin_convertvector(load_some<HalfU32>(tokens + first, some), U64);
+      const U64 seed = load_some<U64>(seeds + first, some);
       Philox block{{token >> 2, U64{}, U64{}, U64{}}};
       block.encrypt(seed, seed >> 32);
-      write_some(out + first, block.pick(token), some);
+      store_some(out + first, block.pick(token), some);
     }
   }
 
@@ -374,7 +379,7 @@ struct Foreign {
       const Rows<kLanes> rows(width, contexts, first, count);
       U32 s{};
       for (unsigned i = 0; i < width; ++i) s = murmur_absorb(s, rows.at(i));
-      write_some(out + first, murmur_finish(s, 4 * width), count - first);
+      store_some(out + first, murmur_finish(s, 4 * width), count - first);
     }
   }
 
@@ -382,9 +387,9 @@ struct Foreign {
                            size_t count, uint32_t* out) {
     for (size_t first = 0; first < count; first += kLanes) {
       const size_t some = count - first;
-      U32 s = murmur_absorb(U32{} + start, read_some<U32>(a + first, some));
-      s = murmur_absorb(s, read_some<U32>(b + first, some));
-      write_some(out + first, murmur_finish(s, 4 * (words + 2)), some);
+      U32 s = murmur_absorb(U32{} + start, load_some<U32>(a + first, some));
+      s = murmur_absorb(s, load_some<U32>(b + first, some));
+      store_some(out + first, murmur_finish(s, 4 * (words + 2)), some);
     }
   }
 
@@ -427,9 +432,9 @@ struct Foreign {
       const auto shift = [](U64 k) { return reinterpret_cast<U64>(reinterpret_cast<I64>(k) >> 5); };
       for (size_t first = 0; first < count; first += kLongs) {
         const size_t some = count - first;
-        const U64 token = __builtin_convertvector(read_some<HalfU32>(tokens + first, some), U64);
-        const U64 h = (read_some<U64>(hashes + first, some) + token) * kSynthIdFactor + 1;
-        write_some(out + first, synthid_rounds<10>(h, addends, depth, shift), some);
+        const U64 token = __builtin_convertvector(load_some<HalfU32>(tokens + first, some), U64);
+        const U64 h = (load_some<U64>(hashes + first, some) + token) * kSynthIdFactor + 1;
+        store_some(out + first, synthid_rounds<10>(h, addends, depth, shift), some);
       }
     }
   }

@@ -40,15 +40,6 @@ struct BlockRun {
   uint8_t* bytes() { return reinterpret_cast<uint8_t*>(blocks); }
 };
 
-inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-
-template <typename T>
-T load(const void* from) {
-  T out;
-  memcpy(&out, from, sizeof out);
-  return out;
-}
-
 // Isa::holds for machines without a faster way.
 inline bool line_holds(const uint64_t line[8], uint64_t value) {
   bool out = false;

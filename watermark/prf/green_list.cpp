@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cstddef>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include "watermark/prf/torch_generator.h"
@@ -12,8 +13,42 @@
 namespace countermark {
 namespace {
 
-// So many tokens under one seed take as long, one by one, as its list.
-constexpr std::size_t kTokensOfAList = 12;
+// A list takes as long as 5 tokens one by one in vectors of 16 bytes, and as 17 in those of 64.
+constexpr std::size_t kTokensOfAList = 10;
+
+// Makes lists in memory of its own, which is most of what a list costs.
+class Shuffler {
+ public:
+  Shuffler(std::uint32_t vocab_size, std::uint32_t green_size, const Kernel& kernel)
+      : kernel_(&kernel),
+        vocab_size_(vocab_size),
+        green_size_(green_size),
+        order_(vocab_size),
+        swaps_(countermark_swaps_room(green_size)),
+        list_((std::size_t{vocab_size} + 63) / 64) {}
+
+  const std::vector<std::uint64_t>& list(std::uint32_t seed) {
+    std::iota(order_.begin(), order_.end(), 0U);
+    std::fill(list_.begin(), list_.end(), 0);
+    const auto add = [&](TokenId token) { list_[token / 64] |= std::uint64_t{1} << token % 64; };
+    if (green_size_ == vocab_size_) {
+      std::for_each(order_.begin(), order_.end(), add);
+    } else if (green_size_ != 0) {
+      kernel_->swaps(seed, vocab_size_, green_size_, swaps_.data());
+      // What comes to place i is not looked at again.
+      for (std::uint32_t i = 0; i < green_size_; ++i)
+        add(std::exchange(order_[i + swaps_[i]], order_[i]));
+    }
+    return list_;
+  }
+
+ private:
+  const Kernel* kernel_;
+  std::uint32_t vocab_size_, green_size_;
+  std::vector<TokenId> order_;
+  std::vector<std::uint32_t> swaps_;
+  std::vector<std::uint64_t> list_;
+};
 
 }  // namespace
 
@@ -32,6 +67,7 @@ void green_bits(std::span<const std::uint32_t> seeds, TokenSpan tokens, std::uin
             [&](std::size_t a, std::size_t b) { return seeds[a] < seeds[b]; });
   std::vector<std::uint32_t> few_seeds, few_tokens;
   std::vector<std::size_t> few;
+  std::optional<Shuffler> shuffler;
   for (auto first = order.begin(); first != order.end();) {
     const std::uint32_t seed = seeds[*first];
     const auto last =
@@ -43,7 +79,8 @@ void green_bits(std::span<const std::uint32_t> seeds, TokenSpan tokens, std::uin
         few_tokens.push_back(tokens[*n]);
       }
     } else {
-      const std::vector<std::uint64_t> list = green_list(seed, vocab_size, green_size, kernel);
+      if (!shuffler) shuffler.emplace(vocab_size, green_size, kernel_or_active(kernel));
+      const std::vector<std::uint64_t>& list = shuffler->list(seed);
       for (auto n = first; n != last; ++n) {
         const TokenId token = tokens[*n];
         out[*n] = token < vocab_size && (list[token / 64] >> token % 64 & 1) != 0 ? 1 : 0;
@@ -60,23 +97,7 @@ void green_bits(std::span<const std::uint32_t> seeds, TokenSpan tokens, std::uin
 
 std::vector<std::uint64_t> green_list(std::uint32_t seed, std::uint32_t vocab_size,
                                       std::uint32_t green_size, const Kernel* kernel) {
-  assert(green_size <= vocab_size && vocab_size < TorchGenerator::kMaxPermutation);
-  std::vector<std::uint64_t> out((std::size_t{vocab_size} + 63) / 64);
-  const auto add = [&](TokenId token) { out[token / 64] |= std::uint64_t{1} << token % 64; };
-  if (green_size == vocab_size) {
-    for (TokenId token = 0; token < vocab_size; ++token) add(token);
-    return out;
-  }
-  if (green_size == 0) return out;
-  std::vector<TokenId> order(vocab_size);
-  std::iota(order.begin(), order.end(), 0U);
-  std::vector<std::uint32_t> swaps(countermark_swaps_room(green_size));
-  kernel_or_active(kernel).swaps(seed, vocab_size, green_size, swaps.data());
-  for (std::uint32_t i = 0; i < green_size; ++i) {
-    std::swap(order[i], order[i + swaps[i]]);
-    add(order[i]);
-  }
-  return out;
+  return Shuffler(vocab_size, green_size, kernel_or_active(kernel)).list(seed);
 }
 
 }  // namespace countermark

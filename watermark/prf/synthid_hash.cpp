@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cassert>
 #include <cstddef>
 #include <string>
@@ -85,7 +84,7 @@ void SynthIdTable::bits(std::span<const std::uint64_t> context_hashes, TokenSpan
     const std::uint64_t h =
         synthid_accumulate(synthid_accumulate(context_hashes[n], tokens[n]), 0) - 1;
     std::uint64_t bits = 0;
-    if (std::has_single_bit(size)) {
+    if ((size & (size - 1)) == 0) {
       for (std::size_t d = 0; d < keys.size(); ++d)
         bits |= std::uint64_t{entries_[(h + addends.of_depth[d]) & (size - 1)]} << d;
     } else {
