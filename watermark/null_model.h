@@ -16,6 +16,8 @@ enum class NullLaw : std::uint8_t {
   kTwoExponentialBounds,
   // 1 with probability a / b: a of b tokens are on the list that the tuple belongs to, so that
   // tuples of different lists are independent and those of one are drawn without replacement.
+  kGreenList,
+  // 1 with probability a / b, each tuple by itself: Binomial(n, a / b).
   kGreen,
   // The number of ones among a fair bits: Binomial(a n, 1/2).
   kBits,

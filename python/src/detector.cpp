@@ -71,7 +71,8 @@ std::string detect_line(const Session& session, const nb::object& answer, const 
   document.segments.push_back(segment(answer, true, "answer"));
   const nb::gil_scoped_release unlocked;
   const detect::Detection detection = value(session.detector.detect(document));
-  return detect::to_json_line(session.detector, document, detection);
+  const detect::Subject subject = session.detector.subject();
+  return detect::to_json_line(document, {{&subject, 1}, 0, detection});
 }
 
 }  // namespace

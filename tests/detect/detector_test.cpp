@@ -16,6 +16,18 @@
 namespace countermark::detect {
 namespace {
 
+std::string json_line(const Detector& detector, const text::Document& document,
+                      const Detection& detection) {
+  const Subject subject = detector.subject();
+  return to_json_line(document, {{&subject, 1}, 0, detection});
+}
+
+std::string text_of(const Detector& detector, const text::Document& document,
+                    const Detection& detection) {
+  const Subject subject = detector.subject();
+  return to_text(document, {{&subject, 1}, 0, detection});
+}
+
 EpochKey key_of(const std::string& seed) {
   return EpochKey::create(Secret<32>(sha256(seed)), "model", "epoch")->decoy(as_bytes(seed), 0);
 }
@@ -187,10 +199,10 @@ TEST(Report, AWithheldVerdictHasNoHeadlineP) {
   const text::Document document = document_of({}, write_text(key, {}, 200));
   Detection detection = *detector->detect(document);
   detection.verdict = Verdict::kWithheld;
-  const auto json = nlohmann::json::parse(to_json_line(*detector, document, detection));
+  const auto json = nlohmann::json::parse(json_line(*detector, document, detection));
   EXPECT_TRUE(json["pValue"].is_null());
   EXPECT_TRUE(json["log10P"].is_null());
-  EXPECT_EQ(to_text(*detector, document, detection).find("log10 p"), std::string::npos);
+  EXPECT_EQ(text_of(*detector, document, detection).find("log10 p"), std::string::npos);
 }
 
 TEST(Report, AWithheldVerdictTakesTheIdentitiesWithIt) {
@@ -204,10 +216,10 @@ TEST(Report, AWithheldVerdictTakesTheIdentitiesWithIt) {
   EXPECT_EQ(detection.verdict, Verdict::kWithheld);
   EXPECT_EQ(detection.streams[0].verdict, Verdict::kWithheld);
   EXPECT_EQ(detection.reasons, std::vector<std::string>{"decoys-not-calibrated"});
-  const auto json = nlohmann::json::parse(to_json_line(*detector, document, detection));
+  const auto json = nlohmann::json::parse(json_line(*detector, document, detection));
   EXPECT_TRUE(json["streams"][0]["pValue"].is_null());
   EXPECT_TRUE(json["streams"][0]["log10P"].is_null());
-  EXPECT_EQ(to_text(*detector, document, detection).find("log10 p"), std::string::npos);
+  EXPECT_EQ(text_of(*detector, document, detection).find("log10 p"), std::string::npos);
 
   Detection too_short = *detector->detect(document_of({}, write_text(key, {"", "alice"}, 5)));
   withhold(too_short);
@@ -322,14 +334,14 @@ TEST(Report, JsonHasTheDocumentedFieldsAndIsStable) {
   const auto detector = Detector::create(key, Profile::defaults(), nullptr, {}, {});
   const text::Document document = document_of({}, write_text(key, {}, 200));
   const Detection detection = *detector->detect(document);
-  const std::string line = to_json_line(*detector, document, detection);
-  EXPECT_EQ(line, to_json_line(*detector, document, *detector->detect(document)));
+  const std::string line = json_line(*detector, document, detection);
+  EXPECT_EQ(line, json_line(*detector, document, *detector->detect(document)));
   const auto json = nlohmann::json::parse(line);
   EXPECT_EQ(json["schema"], "countermark.detect/1");
   EXPECT_EQ(json["statistic"], std::to_string(detection.evidence.tally.sum));
   EXPECT_EQ(json["nullModel"]["shape"], std::to_string(detection.evidence.tally.n));
   EXPECT_EQ(json["verdict"], "detected");
-  EXPECT_NE(to_text(*detector, document, detection).find("detected"), std::string::npos);
+  EXPECT_NE(text_of(*detector, document, detection).find("detected"), std::string::npos);
 }
 
 }  // namespace

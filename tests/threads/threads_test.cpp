@@ -235,10 +235,12 @@ class ThreadedDetection : public testing::Test {
   std::vector<std::string> lines(unsigned threads, std::size_t most) {
     Documents documents(detector_.mark());
     std::vector<std::string> out;
-    detect::detect_documents(documents, detector_, threads, [&](const detect::Outcome& outcome) {
-      out.push_back(outcome.detection
-                        ? to_json_line(detector_, outcome.document, *outcome.detection)
-                        : outcome.detection.error().describe());
+    const detect::Panel panel({{detector_, nullptr}});
+    const std::vector<detect::Subject> subjects = panel.subjects();
+    detect::detect_documents(documents, panel, threads, [&](const detect::Outcome& outcome) {
+      out.push_back(outcome.detections
+                        ? to_json_line(outcome.document, {subjects, 0, outcome.detections->front()})
+                        : outcome.detections.error().describe());
       return out.size() < most;
     });
     return out;

@@ -10,34 +10,19 @@
 namespace countermark::detect {
 namespace {
 
-// SHA-256 over the document's tokens: what the decoys are derived from, together with the seed
-// that the other side may choose. It depends on the text alone.
-template <typename Segments>
-std::array<std::uint8_t, 32> digest_of(const Segments& segments) {
-  std::string message = "countermark tape";
-  for (const auto& segment : segments) {
-    message += segment.scored ? 'S' : 'P';
-    append_le32(message, static_cast<std::uint32_t>(segment.ids.size()));
-    for (const TokenId id : segment.ids) append_le32(message, id);
-  }
-  return sha256(message);
-}
-
-template <typename Segments>
-Tape make_tape(const NativeMark& mark, const Segments& segments) {
+Tape make_tape(const NativeMark& mark, const TokenText& segments) {
   Tape tape(mark);
-  for (const auto& segment : segments)
+  for (const TokenSegment& segment : segments)
     if (!segment.scored) tape.exclude(segment.ids);
-  for (const auto& segment : segments)
+  for (const TokenSegment& segment : segments)
     if (segment.scored) tape.add(segment.ids);
   return tape;
 }
 
 // All that was routed to make the tape, prompts included.
-template <typename Segments>
-double blocks_of(const NativeMark& mark, const Segments& segments) {
+double blocks_of(const NativeMark& mark, const TokenText& segments) {
   std::uint64_t tokens = 0;
-  for (const auto& segment : segments) tokens += segment.ids.size();
+  for (const TokenSegment& segment : segments) tokens += segment.ids.size();
   return context_blocks(mark.layers(), tokens);
 }
 
@@ -68,9 +53,9 @@ Detector::Best Detector::best(const Tape& tape, const Stream& stream) {
 
 // "Is it ours?": one sum over everything that was claimed.
 Evidence Detector::pooled(const Tape& tape, const std::vector<Stream>& streams,
-                          double context_blocks) {
+                          double context_blocks, std::uint64_t tests) {
   Tally total;
-  std::uint64_t hypotheses = 1;
+  std::uint64_t hypotheses = tests;
   for (const Stream& stream : streams) {
     const Best found = best(tape, stream);
     total += found.tally;
@@ -111,35 +96,7 @@ Result<Detector> Detector::create(const EpochKey& key, const Profile& profile,
   return detector;
 }
 
-Result<std::vector<Detector::Tokens>> Detector::tokenize(const text::Document& document) const {
-  std::vector<Tokens> out;
-  for (const text::Segment& segment : document.segments) {
-    if (!segment.is_ids && tokenizer_ == nullptr)
-      return fail(Error{ErrorCode::kMismatch,
-                        "the profile has no tokenizer: only token ids can be read", document.input,
-                        document.field, document.offset});
-    if (!segment.is_ids) {
-      auto ids = tokenizer_->encode(segment.text);
-      if (!ids) return fail(std::move(ids).error().in_file(document.input));
-      out.push_back({std::move(*ids), segment.scored});
-      continue;
-    }
-    const std::size_t limit =
-        tokenizer_ == nullptr ? std::size_t{1} << 32 : tokenizer_->vocab_size();
-    const auto bad = std::find_if(segment.ids.begin(), segment.ids.end(),
-                                  [limit](TokenId id) { return id >= limit; });
-    if (bad != segment.ids.end())
-      return fail(Error{ErrorCode::kMismatch,
-                        "token id " + std::to_string(*bad) + " at index " +
-                            std::to_string(bad - segment.ids.begin()) +
-                            " is outside the vocabulary of " + std::to_string(limit),
-                        document.input, document.field, document.offset});
-    out.push_back({segment.ids, segment.scored});
-  }
-  return out;
-}
-
-LineUp Detector::line_up(const std::vector<Tokens>& segments, const Evidence& evidence) const {
+LineUp Detector::line_up(const TokenText& segments, const Evidence& evidence) const {
   const auto seed = hmac_sha256(digest_of(segments), as_bytes(decoy_seed_));
   const double blocks = blocks_of(mark_, segments);
   std::vector<stats::PValue> decoys;
@@ -148,10 +105,10 @@ LineUp Detector::line_up(const std::vector<Tokens>& segments, const Evidence& ev
     const auto mark = NativeMark::create(key_.decoy(seed, i), mark_.profile(), &mark_.kernel());
     const Tape tape = make_tape(*mark, segments);
     std::vector<Stream> streams = claimed_streams(*mark);
-    decoys.push_back(pooled(tape, streams, blocks).p);
+    decoys.push_back(pooled(tape, streams, blocks, policy_.tests).p);
     for (Stream& stream : streams)
       for (Stream::InLayer& in_layer : stream.layers) in_layer.tags.resize(1);
-    if (const Evidence one_slot = pooled(tape, streams, blocks); one_slot.tally.n > 0)
+    if (const Evidence one_slot = pooled(tape, streams, blocks, 1); one_slot.tally.n > 0)
       calibration.push_back(one_slot.p);
   }
   LineUp out = compare(evidence.p, decoys, calibration);
@@ -163,27 +120,41 @@ LineUp Detector::line_up(const std::vector<Tokens>& segments, const Evidence& ev
 // are then computed for those few only.
 std::uint64_t Detector::search_critical(const Best& any_account) const {
   if (any_account.tally.n == 0) return 0;
-  const double family =
-      static_cast<double>(any_account.hypotheses) * static_cast<double>(searched_.size());
+  const double family = static_cast<double>(any_account.hypotheses) *
+                        static_cast<double>(searched_.size()) * static_cast<double>(policy_.tests);
   // A level that is too large only lets an account pass on to its exact tail.
   const double level = std::max(policy_.alpha.to_double() / family, 1e-300);
   return stats::gamma_critical(any_account.tally.n, stats::PValue::from_double(level));
 }
 
 Result<Detection> Detector::detect(const text::Document& document) const {
-  COUNTERMARK_TRY(const std::vector<Tokens> segments, tokenize(document));
+  COUNTERMARK_TRY(const TokenText text, tokenize(document, tokenizer_));
+  return detect(text);
+}
+
+Subject Detector::subject() const {
+  return {std::string(NativeMark::kId),
+          mark_.profile().digest(),
+          mark_.key_id(),
+          key_.model_id(),
+          key_.epoch_id(),
+          policy_};
+}
+
+Result<Detection> Detector::detect(const TokenText& segments) const {
   const Tape tape = make_tape(mark_, segments);
   const double blocks = blocks_of(mark_, segments);
 
   Detection detection;
   detection.tokens = tape.tokens();
   detection.dropped = tape.dropped();
-  detection.evidence = pooled(tape, streams_, blocks);
+  detection.evidence = pooled(tape, streams_, blocks, policy_.tests);
   detection.verdict = judge(detection.evidence, policy_);
   if (detection.verdict == Verdict::kInconclusive) detection.reasons.emplace_back("too-short");
 
   const auto add_finding = [&](const Stream& stream, const Best& found, std::uint64_t family) {
-    const Evidence evidence = weigh(found.tally, hypotheses_of(found.hypotheses, family), blocks);
+    const Evidence evidence = weigh(
+        found.tally, hypotheses_of(hypotheses_of(found.hypotheses, family), policy_.tests), blocks);
     detection.streams.push_back(
         {stream.kind, stream.identity, found.slots, evidence, judge(evidence, policy_)});
   };

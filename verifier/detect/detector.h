@@ -12,6 +12,7 @@
 #include "verifier/detect/line_up.h"
 #include "verifier/detect/policy.h"
 #include "verifier/detect/tape.h"
+#include "verifier/detect/token_text.h"
 #include "verifier/text/reader.h"
 #include "verifier/text/tokenizer.h"
 
@@ -51,6 +52,16 @@ struct Detection {
   std::optional<LineUp> line_up{};
 };
 
+// What a test looks for, and by which thresholds: what reports name it by.
+struct Subject {
+  std::string scheme{};
+  std::string profile{};  // digest
+  std::string key_id{};
+  std::string model{};
+  std::string epoch{};
+  Policy policy{};
+};
+
 // What a failed diagnostic does: one tape and one PRF serve every verdict, so that a fault in them
 // spoils all but "inconclusive", which says nothing anyway.
 void withhold(Detection& detection);
@@ -67,18 +78,15 @@ class Detector {
   // Errors are about the document's text or ids; they carry its name. O(tokens), and for a search
   // O(account-layer tuples x accounts x slots). Thread-safe.
   Result<Detection> detect(const text::Document& document) const;
+  // The same of a text that the profile's tokenizer has read.
+  Result<Detection> detect(const TokenText& text) const;
 
+  Subject subject() const;
   const NativeMark& mark() const noexcept { return mark_; }
   const EpochKey& key() const noexcept { return key_; }
   const Policy& policy() const noexcept { return policy_; }
 
  private:
-  // One segment of a document, in tokens.
-  struct Tokens {
-    std::vector<TokenId> ids;
-    bool scored;
-  };
-
   // An identity's own randomness: in each layer of its kind, its tag in every slot.
   struct Stream {
     struct InLayer {
@@ -109,11 +117,10 @@ class Detector {
   static Stream stream(const NativeMark& mark, LayerKind kind, const std::string& identity);
   static Best best(const Tape& tape, const Stream& stream);
   static Evidence pooled(const Tape& tape, const std::vector<Stream>& streams,
-                         double context_blocks);
+                         double context_blocks, std::uint64_t tests);
   std::vector<Stream> claimed_streams(const NativeMark& mark) const;
-  Result<std::vector<Tokens>> tokenize(const text::Document& document) const;
   std::uint64_t search_critical(const Best& any_account) const;
-  LineUp line_up(const std::vector<Tokens>& segments, const Evidence& evidence) const;
+  LineUp line_up(const TokenText& segments, const Evidence& evidence) const;
 
   EpochKey key_;
   NativeMark mark_;

@@ -59,6 +59,33 @@ Evidence weigh(const Tally& tally, std::uint64_t hypotheses, double context_bloc
   return evidence;
 }
 
+PValue tail(const NullModel& model, const Tally& tally) {
+  switch (model.law) {
+    case NullLaw::kExponentialBound:
+      return stats::gamma_tail(tally.n, tally.sum);
+    case NullLaw::kTwoExponentialBounds:
+      return stats::two_gamma_tail(tally.n, tally.sum, model.a, model.b);
+    case NullLaw::kGreenList:
+      return stats::green_tail(tally.n, tally.sum, model.a, model.b);
+    case NullLaw::kGreen:
+      return stats::binomial_tail(tally.n, tally.sum, model.a, model.b);
+    case NullLaw::kBits:
+      return stats::binomial_tail(tally.n * model.a, tally.sum, 1, 2);
+  }
+  return {};
+}
+
+Evidence weigh(const NullModel& model, const Tally& tally, std::uint64_t hypotheses) {
+  Evidence evidence;
+  evidence.tally = tally;
+  evidence.null_model = model;
+  evidence.hypotheses = hypotheses;
+  evidence.p = tally.n == 0 ? PValue() : tail(model, tally).times(hypotheses);
+  evidence.floor = PValue::from_power_of_two(64);
+  evidence.asserted = std::max(evidence.floor, evidence.p);
+  return evidence;
+}
+
 Verdict judge(const Evidence& evidence, const Policy& policy) noexcept {
   if (evidence.tally.n < policy.minimum_scored) return Verdict::kInconclusive;
   return evidence.asserted <= policy.alpha ? Verdict::kDetected : Verdict::kNotDetected;

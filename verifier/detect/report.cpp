@@ -26,14 +26,51 @@ std::string fixed(double value, int decimals) {
   return {buffer, end.ptr};
 }
 
+// The law's name, how large it is, and whether it is exact or a bound.
+ordered_json law_json(const NullModel& model, const Tally& tally) {
+  const auto binomial = [](std::uint64_t trials, std::uint64_t a, std::uint64_t b,
+                           const char* basis) {
+    return ordered_json{{"law", "binomial"},
+                        {"trials", std::to_string(trials)},
+                        {"probability", std::to_string(a) + "/" + std::to_string(b)},
+                        {"basis", basis}};
+  };
+  const std::string n = std::to_string(tally.n);
+  switch (model.law) {
+    case NullLaw::kExponentialBound:
+      break;
+    case NullLaw::kTwoExponentialBounds:
+      return {{"law", "two-gammas"},
+              {"shape", n},
+              {"weights", {model.a, model.b}},
+              {"unit", "2^-20"},
+              {"basis", "upper bound"}};
+    case NullLaw::kGreenList:
+      return binomial(tally.n, model.a, model.b, "upper bound");
+    case NullLaw::kGreen:
+      return binomial(tally.n, model.a, model.b, "exact");
+    case NullLaw::kBits:
+      return binomial(tally.n * model.a, 1, 2, "exact");
+  }
+  return {{"law", "gamma"}, {"shape", n}, {"unit", "2^-20"}, {"basis", "upper bound"}};
+}
+
+// Of a law that is only a model: "model", what it would be, and why it is not.
+ordered_json null_model_json(const Evidence& evidence) {
+  ordered_json law = law_json(evidence.null_model, evidence.tally);
+  if (evidence.model_reasons.empty()) return law;
+  ordered_json out = {{"law", "model"}, {"form", law["law"]}};
+  law.erase("law");
+  out.update(law);
+  out["basis"] = "model";
+  out["reasons"] = evidence.model_reasons;
+  return out;
+}
+
 ordered_json evidence_json(const Evidence& evidence) {
   return {{"scored", evidence.tally.n},
           {"statistic", std::to_string(evidence.tally.sum)},
-          {"nullModel",
-           {{"law", "gamma"},
-            {"shape", std::to_string(evidence.tally.n)},
-            {"unit", "2^-20"},
-            {"basis", "upper bound"}}},
+          {"nullModel", null_model_json(evidence)},
           {"pValue", evidence.p.to_string()},
           {"log10P", rounded_log10(evidence.p)},
           {"pFloor", evidence.floor.to_string()},
@@ -60,6 +97,24 @@ ordered_json line_up_json(const LineUp& line_up) {
           {"calibrated", line_up.calibrated}};
 }
 
+// All tests that the document was put to, this one among them.
+ordered_json ledger_json(const Entry& entry) {
+  ordered_json tests = ordered_json::array();
+  for (const Subject& subject : entry.tests)
+    tests.push_back({{"scheme", subject.scheme},
+                     {"profile", subject.profile},
+                     {"keyId", subject.key_id},
+                     {"model", subject.model},
+                     {"epoch", subject.epoch}});
+  return {{"test", entry.test}, {"tests", std::move(tests)}};
+}
+
+std::string joined(const std::vector<std::string>& parts) {
+  std::string out;
+  for (const std::string& part : parts) out += (out.empty() ? "" : ", ") + part;
+  return out;
+}
+
 std::string layer_list(const std::vector<LayerKind>& layers) {
   std::string out;
   for (const LayerKind layer : layers)
@@ -73,19 +128,14 @@ std::string row(const std::string& name, const std::string& value) {
 
 }  // namespace
 
-std::string to_json_line(const Detector& detector, const text::Document& document,
-                         const Detection& detection) {
-  ordered_json out = {{"schema", "countermark.detect/1"},
-                      {"version", kVersion},
-                      {"id", document.id},
-                      {"input", document.input},
-                      {"field", document.field},
-                      {"scheme", NativeMark::kId},
-                      {"profile", detector.mark().profile().digest()},
-                      {"keyId", detector.mark().key_id()},
-                      {"model", detector.key().model_id()},
-                      {"epoch", detector.key().epoch_id()},
-                      {"tokens", detection.tokens}};
+std::string to_json_line(const text::Document& document, const Entry& entry) {
+  const Subject& subject = entry.subject();
+  const Detection& detection = entry.detection;
+  ordered_json out = {
+      {"schema", "countermark.detect/1"}, {"version", kVersion},       {"id", document.id},
+      {"input", document.input},          {"field", document.field},   {"scheme", subject.scheme},
+      {"profile", subject.profile},       {"keyId", subject.key_id},   {"model", subject.model},
+      {"epoch", subject.epoch},           {"tokens", detection.tokens}};
   ordered_json evidence = evidence_json(detection.evidence);
   if (detection.verdict == Verdict::kWithheld) evidence["pValue"] = evidence["log10P"] = nullptr;
   out["scored"] = evidence["scored"];
@@ -103,8 +153,9 @@ std::string to_json_line(const Detector& detector, const text::Document& documen
   out["accountsSearched"] = detection.accounts_searched;
   if (detection.line_up) out["lineUp"] = line_up_json(*detection.line_up);
   out["policy"] = {{"schema", "countermark.policy/1"},
-                   {"alpha", detector.policy().alpha.to_string()},
-                   {"minimumScored", detector.policy().minimum_scored}};
+                   {"alpha", subject.policy.alpha.to_string()},
+                   {"minimumScored", subject.policy.minimum_scored}};
+  if (entry.tests.size() > 1) out["ledger"] = ledger_json(entry);
   out["verdict"] = verdict_name(detection.verdict);
   out["reasons"] = detection.reasons;
   return out.dump();
@@ -123,24 +174,31 @@ std::string by_chance(const Evidence& evidence) {
   return (p <= evidence.floor ? "at most 1 in " : "1 in ") + count;
 }
 
-std::string to_text(const Detector& detector, const text::Document& document,
-                    const Detection& detection) {
+std::string to_text(const text::Document& document, const Entry& entry) {
+  const Subject& subject = entry.subject();
+  const Detection& detection = entry.detection;
   const Evidence& evidence = detection.evidence;
+  const bool modelled = !evidence.model_reasons.empty();
   std::string out = document.id + ": " + verdict_name(detection.verdict) + "\n";
   if (detection.verdict != Verdict::kWithheld) {
     out += row("log10 p", fixed(rounded_log10(evidence.p), 2) + "  (alpha " +
-                              detector.policy().alpha.to_string() + ", hypotheses " +
-                              std::to_string(evidence.hypotheses) + ")");
-    out += row("by chance", by_chance(evidence) + " texts that have nothing to do with this key");
+                              subject.policy.alpha.to_string() + ", hypotheses " +
+                              std::to_string(evidence.hypotheses) + ")" +
+                              (modelled ? " of a model: " + joined(evidence.model_reasons) +
+                                              "; the rank among decoys decides"
+                                        : ""));
+    if (!modelled || detection.line_up)
+      out += row("by chance", by_chance(evidence) + " texts that have nothing to do with this key");
   }
   const Dropped& dropped = detection.dropped;
   out +=
-      row("scored", std::to_string(evidence.tally.n) + " of " + std::to_string(detection.tokens) +
-                        " tokens, layers " + layer_list(detection.layers) + "; repeated contexts " +
-                        std::to_string(dropped.repeated_context) + ", first tokens " +
-                        std::to_string(dropped.short_context) + ", prompt contexts " +
-                        std::to_string(dropped.prompt_context) + ", repeated tuples " +
-                        std::to_string(dropped.repeated_tuple));
+      row("scored",
+          std::to_string(evidence.tally.n) + " of " + std::to_string(detection.tokens) + " tokens" +
+              (detection.layers.empty() ? "" : ", layers " + layer_list(detection.layers)) +
+              "; repeated contexts " + std::to_string(dropped.repeated_context) +
+              ", first tokens " + std::to_string(dropped.short_context) + ", prompt contexts " +
+              std::to_string(dropped.prompt_context) + ", repeated tuples " +
+              std::to_string(dropped.repeated_tuple));
   for (const StreamFinding& finding : detection.streams) {
     const std::string p = finding.verdict == Verdict::kWithheld
                               ? ""
@@ -160,10 +218,15 @@ std::string to_text(const Detector& detector, const text::Document& document,
                               PValue::from_double(line_up.p).to_string() + "; decoys have mean " +
                               fixed(line_up.mean, 3) + ", variance " + fixed(line_up.variance, 3));
   }
-  out += row("key", detector.mark().key_id() + "  (model " + detector.key().model_id() +
-                        ", epoch " + detector.key().epoch_id() + ")");
-  out += row("profile", detector.mark().profile().digest().substr(0, 16) + "  (" +
-                            std::string(NativeMark::kId) + ")");
+  out += row("key", (subject.key_id.empty() ? "without a name" : subject.key_id) +
+                        (subject.model.empty()
+                             ? ""
+                             : "  (model " + subject.model + ", epoch " + subject.epoch + ")"));
+  out += row("profile", subject.profile.substr(0, 16) + "  (" + subject.scheme + ")");
+  if (entry.tests.size() > 1)
+    out +=
+        row("test", std::to_string(entry.test + 1) + " of " + std::to_string(entry.tests.size()) +
+                        ", all p-values corrected for them");
   for (const std::string& reason : detection.reasons) out += row("reason", reason);
   return out;
 }

@@ -13,11 +13,11 @@ namespace {
 // Documents in memory at once, a thread.
 constexpr std::size_t kBatch = 32;
 
-void detect_batch(std::vector<Outcome>& batch, const Detector& detector, unsigned threads) {
+void detect_batch(std::vector<Outcome>& batch, const Panel& panel, unsigned threads) {
   std::atomic<std::size_t> next{0};
   const auto work = [&] {
     for (std::size_t i = next++; i < batch.size(); i = next++)
-      if (batch[i].detection) batch[i].detection = detector.detect(batch[i].document);
+      if (batch[i].detections) batch[i].detections = panel.detect(batch[i].document);
   };
   const std::size_t helpers = std::min<std::size_t>(threads, batch.size());
   std::vector<std::jthread> pool;
@@ -27,7 +27,7 @@ void detect_batch(std::vector<Outcome>& batch, const Detector& detector, unsigne
 
 }  // namespace
 
-void detect_documents(text::DocumentReader& reader, const Detector& detector, unsigned threads,
+void detect_documents(text::DocumentReader& reader, const Panel& panel, unsigned threads,
                       const std::function<bool(const Outcome&)>& take) {
   if (threads == 0) threads = std::max(1U, std::thread::hardware_concurrency());
   for (bool more = true; more;) {
@@ -37,12 +37,12 @@ void detect_documents(text::DocumentReader& reader, const Detector& detector, un
       if (!document) {
         batch.push_back({{}, fail(std::move(document).error())});
       } else if (*document) {
-        batch.push_back({std::move(**document), Detection{}});
+        batch.push_back({std::move(**document), std::vector<Detection>{}});
       } else {
         more = false;
       }
     }
-    detect_batch(batch, detector, threads);
+    detect_batch(batch, panel, threads);
     for (const Outcome& outcome : batch)
       if (!take(outcome)) return;
   }

@@ -81,6 +81,7 @@ void scores(const ForeignMark& mark, std::span<const std::uint64_t> raw_values,
       }
       break;
     }
+    case NullLaw::kGreenList:
     case NullLaw::kGreen:
       std::transform(raw_values.begin(), raw_values.end(), out.begin(),
                      [](auto raw) { return static_cast<std::uint32_t>(raw); });

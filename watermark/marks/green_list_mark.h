@@ -33,7 +33,7 @@ class GreenListMark : public ForeignMark {
   }
 
   NullModel null_model() const noexcept final {
-    return {NullLaw::kGreen, profile().green_size(), profile().parameters().vocab_size};
+    return {NullLaw::kGreenList, profile().green_size(), profile().parameters().vocab_size};
   }
 
  protected:

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "verifier/detect/foreign_detector.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "verifier/stats/published.h"
+#include "watermark/prf/hash.h"
+
+namespace countermark::detect {
+namespace {
+
+// Of more decoys than this a calibration learns nothing that matters.
+constexpr std::uint32_t kCalibrated = 1'000;
+
+// A decoy's p-value for the look at all of them: a count's mid-p, which is uniform where its
+// p-value is larger.
+stats::PValue calibration_p(const NullModel& model, const Tally& tally) {
+  double mid = 0;
+  switch (model.law) {
+    case NullLaw::kExponentialBound:
+    case NullLaw::kTwoExponentialBounds:
+      return tail(model, tally);
+    case NullLaw::kGreenList:
+    case NullLaw::kGreen:
+      mid = stats::textseal_greenlist_p(tally.n, tally.sum,
+                                        static_cast<double>(model.a) / static_cast<double>(model.b))
+                .p;
+      break;
+    case NullLaw::kBits:
+      mid = stats::textseal_greenlist_p(tally.n * model.a, tally.sum, 0.5).p;
+      break;
+  }
+  return stats::PValue::from_double(std::clamp(mid, 1e-300, 1.0));
+}
+
+}  // namespace
+
+Result<ForeignDetector> ForeignDetector::create(const ForeignKey& key,
+                                                const ForeignProfile& profile, Policy policy,
+                                                std::uint32_t decoys, std::string decoy_seed) {
+  COUNTERMARK_TRY(SharedForeignMark mark, ForeignMark::create(profile, key));
+  ForeignDetector detector(key, std::move(mark), policy);
+  detector.model_reasons_ = model_reasons(profile, key);
+  detector.decoys_ = decoys;
+  detector.decoy_seed_ = std::move(decoy_seed);
+  return detector;
+}
+
+Subject ForeignDetector::subject() const {
+  return {std::string(mark_->scheme().id), mark_->profile().digest(), key_.name(), "", "", policy_};
+}
+
+LineUp ForeignDetector::line_up(const TokenText& text, const ForeignTuples& tuples,
+                                const Tally& truth) const {
+  const auto seed = hmac_sha256(digest_of(text), as_bytes(decoy_seed_));
+  const NullModel model = mark_->null_model();
+  std::vector<Tally> decoys;
+  std::vector<stats::PValue> calibration;
+  for (std::uint32_t i = 0; i < decoys_; ++i) {
+    // A decoy has the key's form, and so every scheme takes it that takes the key.
+    const auto mark = ForeignMark::create(mark_->profile(), key_.decoy(seed, i));
+    decoys.push_back(mark ? tally(**mark, tuples) : Tally{});
+    if (i < kCalibrated && decoys.back().n > 0)
+      calibration.push_back(calibration_p(model, decoys.back()));
+  }
+  LineUp out = compare(
+      truth, decoys, [&model](const Tally& of) { return tail(model, of); }, calibration);
+  out.seed = to_hex(seed);
+  return out;
+}
+
+Result<Detection> ForeignDetector::detect(const TokenText& text) const {
+  COUNTERMARK_TRY(const ForeignTuples tuples, collect(mark_->profile(), text));
+  const Tally truth = tally(*mark_, tuples);
+
+  Detection detection;
+  detection.tokens = tuples.text_tokens;
+  detection.dropped = tuples.dropped;
+  detection.dropped.repeated_tuple += tuples.tokens.size() - truth.n;
+  detection.evidence = weigh(mark_->null_model(), truth, policy_.tests);
+  if (decoys_ > 0) detection.line_up = line_up(text, tuples, truth);
+
+  if (!model_reasons_.empty()) {
+    detection.evidence.model_reasons = model_reasons_;
+    const stats::PValue rank =
+        stats::PValue::from_double(detection.line_up ? detection.line_up->p : 1);
+    // What the rank can say at best with as many decoys.
+    detection.evidence.floor = stats::PValue::from_double(1 / (1.0 + decoys_)).times(policy_.tests);
+    detection.evidence.asserted = rank.times(policy_.tests);
+  }
+  detection.verdict = judge(detection.evidence, policy_);
+  if (detection.verdict == Verdict::kInconclusive) {
+    detection.reasons.emplace_back("too-short");
+  } else if (!model_reasons_.empty() && detection.evidence.floor > policy_.alpha) {
+    detection.verdict = Verdict::kInconclusive;
+    detection.reasons.emplace_back("too-few-decoys");
+  } else if (model_reasons_.empty() && detection.line_up && !detection.line_up->calibrated) {
+    withhold(detection);
+  }
+  return detection;
+}
+
+}  // namespace countermark::detect

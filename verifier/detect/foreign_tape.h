@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tuples of a text that another system's mark may be looked for in, and their scores under a
+// key.
+//
+// Which positions enter is decided by the text and the profile alone: where the source's contexts
+// begin, which it marks, and what the author was shown. Under a key each PRF input then counts
+// once, so that under the null the scores are as independent as the scheme's PRF lets them be.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "verifier/detect/fingerprint_set.h"
+#include "verifier/detect/tally.h"
+#include "verifier/detect/tape.h"
+#include "verifier/detect/token_text.h"
+#include "watermark/marks/foreign_mark.h"
+
+namespace countermark::detect {
+
+// As columns: contexts holds `width` ids a tuple, oldest first.
+struct ForeignTuples {
+  unsigned width = 0;
+  std::vector<TokenId> contexts{};
+  std::vector<TokenId> tokens{};
+  std::vector<std::uint64_t> positions{};  // of the token, counted over all scored tokens
+  Dropped dropped{};
+  std::uint64_t text_tokens = 0;  // of all scored segments
+};
+
+// The tuples of a text, before any key. Contexts that occur in a segment that is not scored are
+// left out; a repeated context of a response is left out where the profile's dedup is "context",
+// as far back as its history reaches. kMismatch for an id beyond the profile's vocabulary.
+// O(tokens x width).
+Result<ForeignTuples> collect(const ForeignProfile& profile, const TokenText& text);
+
+// The scores under one key of those tuples whose PRF input is new, in order.
+struct ForeignScores {
+  std::vector<std::uint32_t> tuples{};  // indices
+  // Units of the law's statistic: 2^-20 of a Gumbel score (of two keys: weighted by the null
+  // model's a and b), green tokens, or ones among g values.
+  std::vector<std::uint64_t> scores{};
+};
+
+ForeignScores score(const ForeignMark& mark, const ForeignTuples& tuples);
+
+// Their tally alone.
+Tally tally(const ForeignMark& mark, const ForeignTuples& tuples);
+
+}  // namespace countermark::detect

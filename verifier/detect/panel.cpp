@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "verifier/detect/panel.h"
+
+#include <map>
+#include <utility>
+
+namespace countermark::detect {
+
+Result<std::vector<Detection>> Panel::detect(const text::Document& document) const {
+  std::map<const text::Tokenizer*, TokenText> texts;
+  std::vector<Detection> out;
+  for (const Test& test : tests_) {
+    const text::Tokenizer* const tokenizer = test.tokenizer.get();
+    if (!texts.contains(tokenizer)) {
+      COUNTERMARK_TRY(texts[tokenizer], tokenize(document, tokenizer));
+    }
+    auto detection = std::visit(
+        [&](const auto& detector) { return detector.detect(texts[tokenizer]); }, test.detector);
+    if (!detection) {
+      Error error = std::move(detection).error();
+      if (error.field.empty()) error.field = document.field;
+      if (!error.offset) error.offset = document.offset;
+      return fail(std::move(error).in_file(document.input));
+    }
+    out.push_back(std::move(*detection));
+  }
+  return out;
+}
+
+std::vector<Subject> Panel::subjects() const {
+  std::vector<Subject> out;
+  for (const Test& test : tests_)
+    out.push_back(
+        std::visit([](const auto& detector) { return detector.subject(); }, test.detector));
+  return out;
+}
+
+}  // namespace countermark::detect

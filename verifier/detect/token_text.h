@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// A document as tokens, the same for every test that uses its tokenizer.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "verifier/text/reader.h"
+#include "verifier/text/tokenizer.h"
+#include "watermark/error.h"
+#include "watermark/token.h"
+
+namespace countermark::detect {
+
+// One segment of a document, in tokens.
+struct TokenSegment {
+  std::vector<TokenId> ids{};
+  bool scored = true;
+};
+
+using TokenText = std::vector<TokenSegment>;
+
+// The document's tokens; `tokenizer` turns text into ids and may be null, then only ids are
+// accepted. Errors are about the document's text or ids; they carry its name.
+Result<TokenText> tokenize(const text::Document& document, const text::Tokenizer* tokenizer);
+
+// SHA-256 over the tokens: what decoys are derived from, together with the seed that the other side
+// may choose. It depends on the text alone.
+std::array<std::uint8_t, 32> digest_of(const TokenText& text);
+
+}  // namespace countermark::detect
