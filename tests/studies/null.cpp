@@ -17,12 +17,12 @@
 #include <mutex>
 
 #include "tests/studies/common.h"
+#include "tests/studies/documents.h"
 #include "verifier/detect/policy.h"
 #include "verifier/detect/tape.h"
 #include "verifier/io/load.h"
 #include "verifier/stats/limits.h"
 #include "verifier/stats/tail.h"
-#include "verifier/text/reader.h"
 
 namespace countermark::studies {
 namespace {
@@ -30,31 +30,6 @@ namespace {
 using stats::PValue;
 
 constexpr const char* kStudy = "null study 1";
-// Documents shorter than this are joined with the next, so that the p-values of documents are
-// those of realistic lengths.
-constexpr std::size_t kDocumentTokens = 1'000;
-
-std::vector<std::vector<TokenId>> read_documents(const text::Tokenizer& tokenizer,
-                                                 const std::vector<std::string>& files, bool join) {
-  std::vector<std::vector<TokenId>> documents;
-  for (const std::string& file : files) {
-    text::ReaderOptions options;
-    auto reader = need(text::open_documents(file, options));
-    while (auto document = need(reader->next())) {
-      for (const text::Segment& segment : document->segments) {
-        if (!segment.scored) continue;
-        auto ids = need(tokenizer.encode(segment.text));
-        if (!join || documents.empty() || documents.back().size() >= kDocumentTokens) {
-          documents.push_back(std::move(ids));
-        } else {
-          documents.back().insert(documents.back().end(), ids.begin(), ids.end());
-        }
-      }
-    }
-  }
-  return documents;
-}
-
 // Counts p-values at or below 10^-1 ... 10^-6, exactly: the critical statistic of each n and level
 // is computed once.
 class LevelCounts {

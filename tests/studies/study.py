@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs a study with the settings that docs/studies.md reports.
 
-study.py FOLDER NAME: FOLDER holds the study programs; NAME is null, null-long, power, distortion,
+study.py FOLDER NAME: FOLDER holds the study programs; NAME is null, null-long, foreign-null, power, distortion,
 spoofing, score-bound or swap. Prints the study's tables and ends with 0 when every check passed.
 `--small` runs a version of seconds, which the test suite uses; its numbers are not the published
 ones.
@@ -81,10 +81,19 @@ def null_long(programs: Path, folder: Path, small: bool) -> int:
     return run(programs / "study_null", 100 if small else 100_000, PROFILE, "long", text)
 
 
+def foreign_null(programs: Path, folder: Path, small: bool) -> int:
+    text = licences(folder) if small else human_text(folder)
+    if text is None:
+        print("install the documentation packages first: see docs/studies.md")
+        return 3
+    keys = (20, 2, 3, 5_000) if small else (500, 30, 500, 20_000)
+    return run(programs / "study_foreign_null", PROFILE, *keys, text)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("programs", type=Path)
-    parser.add_argument("name", choices=["null", "null-long", "power", "distortion", "spoofing", "score-bound", "swap"])
+    parser.add_argument("name", choices=["null", "null-long", "foreign-null", "power", "distortion", "spoofing", "score-bound", "swap"])
     parser.add_argument("--small", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -92,6 +101,8 @@ def main() -> int:
             return null(arguments.programs, Path(name), arguments.small)
         if arguments.name == "null-long":
             return null_long(arguments.programs, Path(name), arguments.small)
+        if arguments.name == "foreign-null":
+            return foreign_null(arguments.programs, Path(name), arguments.small)
         if arguments.name == "score-bound":
             return run(arguments.programs / "study_score_bound")
         if arguments.name == "swap":

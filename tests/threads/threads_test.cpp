@@ -238,9 +238,10 @@ class ThreadedDetection : public testing::Test {
     const detect::Panel panel({{detector_, nullptr}});
     const std::vector<detect::Subject> subjects = panel.subjects();
     detect::detect_documents(documents, panel, threads, [&](const detect::Outcome& outcome) {
-      out.push_back(outcome.detections
-                        ? to_json_line(outcome.document, {subjects, 0, outcome.detections->front()})
-                        : outcome.detections.error().describe());
+      out.push_back(
+          outcome.detections
+              ? detect::to_json_line(outcome.document, {subjects, 0, outcome.detections->front()})
+              : outcome.detections.error().describe());
       return out.size() < most;
     });
     return out;
