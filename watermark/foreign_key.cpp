@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <charconv>
 #include <optional>
 #include <utility>
@@ -146,12 +147,17 @@ ForeignKey ForeignKey::decoy(Bytes seed, std::uint64_t index) const {
     }
     return block[used++];
   };
+  int bits = 0;
+  for (const KeyInteger& value : integers_)
+    bits =
+        std::max(bits, static_cast<int>(std::bit_width(value.negative ? ~value.bits : value.bits)));
+  if (static_cast<std::size_t>(bits) * integers_.size() < 128 || bits > 63) bits = 63;
   ForeignKey out;
   out.form_ = form_;
   for (std::size_t i = 0; i < integers_.size(); ++i) {
     std::uint64_t value = 0;
     for (int j = 0; j < 8; ++j) value = value << 8 | byte();
-    out.integers_.push_back({value >> 1, false});
+    out.integers_.push_back({value >> (64 - bits), false});
   }
   for (std::size_t i = 0; i < text_.size(); ++i)
     out.text_.push_back(form_ == Form::kHex ? "0123456789abcdef"[byte() & 15]

@@ -71,8 +71,10 @@ class ForeignKey {
   std::string_view text() const noexcept { return {text_.data(), text_.size()}; }
 
   // A random key of the same form that was never used to mark, number `index` of the line-up that
-  // `seed` determines: each integer uniform from 0 to 2^63 - 1, each hexadecimal digit and each
-  // byte of a text uniform.
+  // `seed` determines. Each hexadecimal digit and each byte of a text is uniform. Integers are
+  // uniform below 2^b, b the bits of the key's largest, where that leaves 2^128 keys to draw from
+  // (marks behave differently under the small integers that SynthID's keys are made of), else below
+  // 2^63.
   ForeignKey decoy(Bytes seed, std::uint64_t index) const;
 
  private:

@@ -284,6 +284,23 @@ TEST(ForeignKey, DecoysHaveTheForm) {
   }
 }
 
+TEST(ForeignKey, DecoysAreAsLargeAsTheKeyWhereThatLeavesEnough) {
+  const std::array<std::uint8_t, 4> seed = {1, 2, 3, 4};
+  const auto largest = [&](const std::string& text) {
+    std::uint64_t out = 0;
+    for (std::uint64_t i = 0; i < 50; ++i)
+      for (const KeyInteger& value : ForeignKey::parse(text).value().decoy(seed, i).integers())
+        out = std::max(out, value.bits);
+    return out;
+  };
+  std::string thirteen = "ints:990";  // 10 bits
+  for (int i = 1; i < 13; ++i) thirteen += ",3";
+  EXPECT_LT(largest(thirteen), 1'024U);
+  EXPECT_GT(largest(thirteen), 1'000U);
+  EXPECT_GT(largest(thirteen.substr(0, thirteen.size() - 2)), std::uint64_t{1} << 60);
+  EXPECT_GT(largest("int:42"), std::uint64_t{1} << 60);
+}
+
 TEST(AnyProfile, IsOursOrAnothers) {
   EXPECT_TRUE(
       std::holds_alternative<Profile>(parse_profile(Profile::defaults().canonical_json()).value()));
