@@ -288,9 +288,10 @@ TEST(ForeignKey, DecoysAreAsLargeAsTheKeyWhereThatLeavesEnough) {
   const std::array<std::uint8_t, 4> seed = {1, 2, 3, 4};
   const auto largest = [&](const std::string& text) {
     std::uint64_t out = 0;
-    for (std::uint64_t i = 0; i < 50; ++i)
-      for (const KeyInteger& value : ForeignKey::parse(text).value().decoy(seed, i).integers())
-        out = std::max(out, value.bits);
+    for (std::uint64_t i = 0; i < 50; ++i) {
+      const ForeignKey decoy = ForeignKey::parse(text).value().decoy(seed, i);
+      for (const KeyInteger& value : decoy.integers()) out = std::max(out, value.bits);
+    }
     return out;
   };
   std::string thirteen = "ints:990";  // 10 bits
