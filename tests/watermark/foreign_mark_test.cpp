@@ -219,7 +219,10 @@ TEST(ForeignMark, SaysWhenItsLawIsAModel) {
   EXPECT_EQ(reasons(gumbel, "int:43"), Codes{"small-key"});
   EXPECT_EQ(reasons(gumbel, "int:281474976710655"), Codes{"small-key"});
   EXPECT_EQ(reasons(gumbel, "int:281474976710656"), Codes{});
-  EXPECT_EQ(reasons(R"({"scheme":"sglang-gumbel/1"})", "hex:0123456789abcdef"), Codes{});
+  EXPECT_EQ(reasons(R"({"scheme":"sglang-gumbel/1"})", "hex:0123456789abcdef"),
+            Codes{"small-key-space"});
+  EXPECT_EQ(reasons(R"({"scheme":"sglang-dual-gumbel/1"})", "hex:0123456789abcdeffedcba9876543210"),
+            Codes{});
   EXPECT_EQ(reasons(R"({"scheme":"textseal/1"})", "int:42"), (Codes{"weak-prf", "public-key"}));
   EXPECT_EQ(reasons(R"({"scheme":"hf-synthid/1","depth":2})", "ints:654,400"),
             (Codes{"weak-prf", "public-key"}));
