@@ -14,7 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
-from foreign import golden, kgw, marks, sbw, synthid, vllm
+from foreign import golden, kgw, marks, sbw, synthid, vllm, vllm_goldens
 from foreign.integers import i64
 from foreign.marks import Profile, list_seed, parse_key, profile, raw, reads
 from foreign.published import published
@@ -307,6 +307,12 @@ def published_cases(given: Mapping[str, list[int]]) -> Iterator[Case]:
                        "profile": source.profile(), "key": source.key,
                        **({"reading": source.reading} if source.reading else {}),
                        "prompt": prompt, "sequence": sequence, **numbers}
+    # Shares of 0 and 1 are single keys, which are another scheme's.
+    for each in vllm_goldens.GOLDENS:
+        if each.mixing not in ("0", "1"):
+            used, key, name = vllm_goldens.profile(each), vllm_goldens.detection_key(each), f"vllm {each.name}"
+            yield {"name": name, "profile": used, "key": key, "prompt": [], "sequence": name,
+                   **published(used, key, given[name])}
 
 
 # --- files ----------------------------------------------------------------------------------------------------
@@ -327,6 +333,8 @@ def build() -> dict[str, str]:
     cases = [entry(source, mixer) for source in inputs()]
     alternatives = [case for case in map(alternative, cases) if case]
     given = sequences()
+    given |= {f"vllm {each.name}": vllm_goldens.generate(each) for each in vllm_goldens.GOLDENS
+              if each.mixing not in ("0", "1")}
     rows = ",\n".join(f'{json.dumps(name)}: {json.dumps(ids, separators=(",", ":"))}' for name, ids in given.items())
     head = '{\n"schema": "countermark.vectors/1",\n"topic": "%s",\n"comment": %s,\n'
     return {

@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import make_foreign_vectors
-from foreign import golden, kgw, marks, murmur3, philox, sbw, sglang, synthid, tails, textseal, three_bricks, vllm
+from foreign import golden, kgw, marks, murmur3, philox, sbw, sglang, synthid, tails, textseal, three_bricks, vllm, vllm_goldens
 from foreign.marks import profile, raw
 from foreign.published import published
 from foreign.torch_generator import Generator
@@ -177,6 +177,15 @@ class Vllm(unittest.TestCase):
             self.assertEqual(vllm.uniform(m), struct.unpack("<f", struct.pack("<I", edge - 1))[0])
 
 
+
+    def test_goldens_of_the_source(self) -> None:
+        for each in vllm_goldens.GOLDENS:
+            with self.subTest(each.name):
+                numbers = published(vllm_goldens.profile(each), vllm_goldens.detection_key(each),
+                                              vllm_goldens.generate(each))
+                self.assertEqual(numbers["n"], each.n)
+                self.assertTrue(math.isclose(numbers["statistic"], each.statistic, rel_tol=1e-9))
+                self.assertTrue(math.isclose(numbers["p"], each.p, rel_tol=1e-9), numbers)
 
     def test_golden(self) -> None:
         """Generation and detection of 64 tokens, as the source's own test has them."""

@@ -16,7 +16,7 @@ def _logits(position: int) -> list[float]:
     return [((37 * token + 17 * position) % 131 - 56) / 16 for token in range(VOCABULARY)]
 
 
-def _gumbel(m: int) -> float:
+def gumbel(m: int) -> float:
     """-ln(-ln u), each logarithm rounded to float32."""
     return -float32(math.log(-float32(math.log(vllm.uniform(m)))))
 
@@ -30,7 +30,7 @@ def generate(key_at: Callable[[int], int], width: int = 4, length: int = 64) -> 
         scores = _logits(position)
         if context not in seen:
             key = key_at(position)
-            scores = [float32(logit + _gumbel(vllm.cell(key, context, token))) for token, logit in enumerate(scores)]
+            scores = [float32(logit + gumbel(vllm.cell(key, context, token))) for token, logit in enumerate(scores)]
         seen.add(context)
         tokens.append(scores.index(max(scores)))
     return tokens

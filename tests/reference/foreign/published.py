@@ -58,9 +58,9 @@ def _mixed(raws: Sequence[Sequence[int]], score: Callable[[int], float], share_a
 
 
 def _padded(profile: Profile, tokens: Sequence[int]) -> list[Tuple]:
-    """vLLM: every token is scored; the first of each context."""
+    """vLLM: every token is scored; by default the first of each context."""
     contexts = vllm.padded_contexts(tokens, profile["contextWidth"])
-    return _distinct(map(Tuple, contexts, tokens), "context")
+    return _distinct(map(Tuple, contexts, tokens), profile["dedup"])
 
 
 def vllm_gumbel(profile: Profile, key: str, tokens: Sequence[int]) -> Numbers:
