@@ -142,8 +142,8 @@ std::string about(const Profile& profile) {
 std::string about(const ForeignProfile& profile) {
   const SchemeInfo& scheme = profile.scheme();
   return "  source     " + std::string(scheme.owner) + "\n  key        " +
-         key_form_name(scheme.key_form) + ":\n  context    " +
-         std::to_string(profile.parameters().context_width) + " tokens\n";
+         key_form_name(scheme.key_form) + ":\n  context    width " +
+         std::to_string(profile.parameters().context_width) + "\n";
 }
 
 int run_check(const CheckFlags& flags) {
