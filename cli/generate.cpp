@@ -4,6 +4,8 @@
 #include <array>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <utility>
+#include <variant>
 
 #include "cli/command.h"
 #include "cli/progress.h"
@@ -58,15 +60,87 @@ Randomness randomness(const std::string& seed, std::uint64_t index) {
   return out;
 }
 
-std::string json_line(const Flags& flags, const NativeMark& mark, const std::string& id,
+// Our own mark or another system's, and what results call it.
+struct Marking {
+  std::variant<NativeMark, SharedForeignMark> mark;
+  std::string scheme;
+  std::string profile;  // its digest
+  std::string key_id;   // of a foreign key its name, which may be empty
+};
+
+Result<Marking> native_marking(const Flags& flags, const EpochKey& key, const Profile& profile) {
+  COUNTERMARK_TRY(NativeMark mark, NativeMark::create(key, profile));
+  if (mark.kernel().constant_time == 0 && !flags.allow_table_aes)
+    return fail(ErrorCode::kUnsupported,
+                std::string("the ") + mark.kernel().name +
+                    " kernel may leak the key through the cache to others on this machine; "
+                    "--allow-table-aes embeds with it all the same");
+  std::string key_id = mark.key_id();
+  return Marking{std::move(mark), std::string(NativeMark::kId), profile.digest(),
+                 std::move(key_id)};
+}
+
+Result<Marking> foreign_marking(const Flags& flags, const ForeignKey& key,
+                                const ForeignProfile& profile) {
+  const std::string scheme(profile.scheme().id);
+  if (!flags.account.empty() || !flags.cohort.empty())
+    return fail(ErrorCode::kInvalidArgument, "--account and --cohort belong to " +
+                                                 std::string(NativeMark::kId) + ": " + scheme +
+                                                 " knows no identities");
+  COUNTERMARK_TRY(SharedForeignMark mark, ForeignMark::create(profile, key));
+  return Marking{std::move(mark), scheme, profile.digest(), key.name()};
+}
+
+// The mark of key and profile, which must be of one kind.
+Result<Marking> marking_of(const Flags& flags, const io::DetectionKey& key,
+                           const AnyProfile& profile) {
+  const auto* epoch = std::get_if<EpochKey>(&key);
+  const auto* native = std::get_if<Profile>(&profile);
+  if (epoch != nullptr && native != nullptr) return native_marking(flags, *epoch, *native);
+  if (native != nullptr)
+    return fail(Error{ErrorCode::kMismatch,
+                      "this is another system's key: give the profile of its scheme with -p "
+                      "(countermark profile new --scheme ID)",
+                      flags.key});
+  const auto& foreign = std::get<ForeignProfile>(profile);
+  if (epoch != nullptr)
+    return fail(Error{ErrorCode::kMismatch,
+                      "this is an epoch key of " + std::string(NativeMark::kId) + ", and " +
+                          std::string(foreign.scheme().id) + " takes one written " +
+                          key_form_name(foreign.scheme().key_form) + ":",
+                      flags.key});
+  auto marking = foreign_marking(flags, std::get<ForeignKey>(key), foreign);
+  if (!marking && marking.error().code == ErrorCode::kKey)
+    return fail(std::move(marking).error().in_file(flags.key));
+  return marking;
+}
+
+// kMismatch when the model has tokens that the tokenizer or the lists of the mark do not know.
+Status check_vocabulary(std::uint64_t model, const text::Tokenizer& tokenizer,
+                        const AnyProfile& profile) {
+  if (tokenizer.vocab_size() != model)
+    return fail(ErrorCode::kMismatch, "the tokenizer has " +
+                                          std::to_string(tokenizer.vocab_size()) +
+                                          " ids and the model " + std::to_string(model));
+  const auto* foreign = std::get_if<ForeignProfile>(&profile);
+  const std::uint32_t lists = foreign == nullptr ? 0 : foreign->parameters().vocab_size;
+  if (lists != 0 && lists < model)
+    return fail(Error{ErrorCode::kMismatch,
+                      "the profile's lists were drawn for " + std::to_string(lists) +
+                          " tokens and the model has " + std::to_string(model),
+                      "", "vocabSize"});
+  return {};
+}
+
+std::string json_line(const Flags& flags, const Marking& marking, const std::string& id,
                       const std::string& prompt, const std::string& text,
                       const corpora::Answer& answer) {
   nlohmann::ordered_json out = {{"schema", "countermark.generate/1"},
                                 {"version", kVersion},
                                 {"id", id},
-                                {"scheme", NativeMark::kId},
-                                {"profile", mark.profile().digest()},
-                                {"keyId", mark.key_id()}};
+                                {"scheme", marking.scheme},
+                                {"profile", marking.profile},
+                                {"keyId", marking.key_id}};
   out["account"] = flags.account;
   out["cohort"] = flags.cohort;
   out["slots"] = answer.slots;
@@ -84,26 +158,19 @@ Result<std::string> run_all(const Flags& flags) {
   COUNTERMARK_TRY(const std::string seed, from_hex("--seed", flags.seed));
   const std::string folder = corpora::model_folder();
   const std::string profile_path = flags.profile.empty() ? folder + "/profile.json" : flags.profile;
-  COUNTERMARK_TRY(const EpochKey key, io::load_epoch_key(flags.key));
-  COUNTERMARK_TRY(const Profile profile, io::load_profile(profile_path));
-  COUNTERMARK_TRY(const NativeMark mark, NativeMark::create(key, profile));
-  if (mark.kernel().constant_time == 0 && !flags.allow_table_aes)
-    return fail(ErrorCode::kUnsupported,
-                std::string("the ") + mark.kernel().name +
-                    " kernel may leak the key through the cache to others on this machine; "
-                    "--allow-table-aes embeds with it all the same");
+  COUNTERMARK_TRY(const io::DetectionKey key, io::load_detection_key(flags.key));
+  COUNTERMARK_TRY(const AnyProfile profile, io::load_any_profile(profile_path));
+  COUNTERMARK_TRY(const Marking marking, marking_of(flags, key, profile));
   COUNTERMARK_TRY(const auto tokenizer,
-                  io::load_tokenizer_of(profile.tokenizer(), profile_path, flags.tokenizer));
+                  io::load_tokenizer_of(tokenizer_of(profile), profile_path, flags.tokenizer));
   if (tokenizer == nullptr)
     return fail(ErrorCode::kInvalidArgument,
                 "the profile names no tokenizer: give one with -t FILE");
   COUNTERMARK_TRY(const auto model,
                   corpora::LanguageModel::load(flags.model.empty() ? folder + "/weights.safetensors"
                                                                    : flags.model));
-  if (tokenizer->vocab_size() != model.shape().vocab_size)
-    return fail(ErrorCode::kMismatch,
-                "the tokenizer has " + std::to_string(tokenizer->vocab_size()) +
-                    " ids and the model " + std::to_string(model.shape().vocab_size));
+  if (Status status = check_vocabulary(model.shape().vocab_size, *tokenizer, profile); !status)
+    return fail(std::move(status).error().in_file(profile_path));
   std::vector<std::string> prompts = {flags.prompt};
   if (!flags.prompts.empty()) {
     COUNTERMARK_TRY(prompts, io::load_lines(flags.prompts));
@@ -125,11 +192,15 @@ Result<std::string> run_all(const Flags& flags) {
       const Randomness random = randomness(seed, number++);
       request.nonce = random.nonce;
       request.plain_key = random.plain_key;
-      COUNTERMARK_TRY(const corpora::Answer answer,
-                      corpora::write_answer(generation, model, mark, request));
+      COUNTERMARK_TRY(const corpora::Answer answer, std::visit(
+                                                        [&](const auto& mark) {
+                                                          return corpora::write_answer(
+                                                              generation, model, mark, request);
+                                                        },
+                                                        marking.mark));
       COUNTERMARK_TRY(const std::string decoded, tokenizer->decode(answer.ids));
       const std::string text = replace_invalid_utf8(decoded);
-      out += flags.json ? json_line(flags, mark, std::to_string(number), prompt, text, answer)
+      out += flags.json ? json_line(flags, marking, std::to_string(number), prompt, text, answer)
                         : text + "\n";
       progress.advance();
     }
@@ -141,8 +212,11 @@ Result<std::string> run_all(const Flags& flags) {
 
 Run add_generate_command(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
-  app.add_option("-k,--key", flags->key, "Epoch key")->type_name("FILE")->required();
-  app.add_option("-p,--profile", flags->profile, "Profile; default: the embedded model's")
+  app.add_option("-k,--key", flags->key, "Epoch key, or the key of another system's mark")
+      ->type_name("FILE")
+      ->required();
+  app.add_option("-p,--profile", flags->profile,
+                 "Profile, its scheme any of `profile schemes`; default: the embedded model's")
       ->type_name("FILE");
   app.add_option("-t,--tokenizer", flags->tokenizer, "Tokenizer, if not where the profile says")
       ->type_name("FILE");
@@ -176,9 +250,13 @@ Run add_generate_command(CLI::App& app) {
   app.add_flag("--json", flags->json, "One line of JSON an answer (countermark.generate/1)");
   flags->output.add_flags(app);
   app.footer(
+      "\nThe profile's scheme may be another system's, for tests and comparisons of detectors: "
+      "its\n"
+      "text is drawn as that system draws it. --account and --cohort are our own mark's alone.\n"
       "\nExamples:\n"
       "  countermark generate -k demo.key --account alice --prompt 'The server' -o alice.txt\n"
-      "  countermark generate -k demo.key --prompts prompts.txt --count 4 --json -o answers.jsonl");
+      "  countermark generate -k vllm.key -p vllm.json --prompts prompts.txt --json -o "
+      "marked.jsonl");
   return [flags] {
     auto text = run_all(*flags);
     if (!text) return report(text.error());

@@ -49,7 +49,7 @@ struct ShowFlags {
 };
 
 int run_show(const ShowFlags& flags, bool only_check) {
-  const auto key = io::load_key(flags.key);
+  const auto key = io::load_file_key(flags.key);
   if (!key) return report(key.error());
   nlohmann::ordered_json out = {{"schema", "countermark.key/1"}, {"kind", "master"}};
   std::string text = "master key\n";
@@ -60,6 +60,14 @@ int run_show(const ShowFlags& flags, bool only_check) {
     out["keyId"] = epoch->key_id();
     text = "epoch key\n  model   " + epoch->model_id() + "\n  epoch   " + epoch->epoch_id() +
            "\n  key id  " + epoch->key_id() + "\n";
+  }
+  if (const auto* foreign = std::get_if<ForeignKey>(&*key)) {
+    const std::string form = key_form_name(foreign->form());
+    out["kind"] = "foreign";
+    out["form"] = form;
+    out["name"] = foreign->name();
+    text = "foreign key\n  form    " + form + ":\n  name    " +
+           (foreign->name().empty() ? "none: a line #id:NAME gives one" : foreign->name()) + "\n";
   }
   if (only_check && !flags.json) text = "ok: " + text.substr(0, text.find('\n') + 1);
   const Status written = Output{}.write(flags.json ? out.dump() + "\n" : text);
@@ -74,6 +82,9 @@ Run add_key_command(CLI::App& app) {
       "\nA master key stays offline; servers and verifiers get epoch keys, one for a model and a\n"
       "period. A key file is text, mode 0600, and is refused when others can read it. At rest,\n"
       "protect it with age: countermark detect --key <(age -d epoch.age) ...\n"
+      "Keys of other systems' marks are written by hand: int:42, ints:654,400, hex:0123 or "
+      "text:...,\n"
+      "with a line #id:NAME for what results call them (docs/formats.md).\n"
       "\nExamples:\n"
       "  countermark key new -o master.key\n"
       "  countermark key new --from master.key --model chat-3 --epoch 2026-11 -o 2026-11.key");
@@ -103,12 +114,13 @@ Run add_key_command(CLI::App& app) {
     reader->footer(std::string("\nNever prints the secret.\n\nExamples:\n") + example);
     return reader;
   };
-  CLI::App* show = add_reader("show", "Say what a key is for: model, epoch, public key id",
+  CLI::App* show = add_reader("show", "Say what a key is for: model, epoch, public id or name",
                               "  countermark key show -k 2026-11.key\n"
                               "  countermark key show -k 2026-11.key --json");
-  CLI::App* check = add_reader("check", "Check a key file's form, checksum and permission",
-                               "  countermark key check -k 2026-11.key\n"
-                               "  age -d 2026-11.age | countermark key check -k -");
+  CLI::App* check =
+      add_reader("check", "Check a key file's form, permission and, of our own, checksum",
+                 "  countermark key check -k 2026-11.key\n"
+                 "  age -d 2026-11.age | countermark key check -k -");
   return [=] {
     if (show->parsed()) return run_show(*shown, false);
     if (check->parsed()) return run_show(*shown, true);

@@ -8,12 +8,14 @@
 #include <vector>
 
 #include "corpora/language_model.h"
+#include "watermark/marks/foreign_sampler.h"
 #include "watermark/sampler.h"
 
 namespace countermark::corpora {
 
 struct AnswerRequest {
-  std::vector<TokenId> prompt{};  // read before the answer; never a context of the mark
+  // Read before the answer. Never a context of our own mark, but of many foreign ones.
+  std::vector<TokenId> prompt{};
   Identity identity{};
   std::string nonce{};     // new for every answer
   Secret<16> plain_key{};  // keys the unmarked draws
@@ -27,8 +29,8 @@ struct AnswerRequest {
 struct Answer {
   std::vector<TokenId> ids{};
   std::vector<Draw> draws{};
-  std::vector<double> probabilities{};  // in the distributions that were drawn from
-  std::vector<std::uint32_t> slots{};   // by layer
+  std::vector<double> probabilities{};  // in the distributions that the options left
+  std::vector<std::uint32_t> slots{};   // by layer; of a foreign mark none
   bool ended = false;                   // by the end token, which is not among the ids
 
   std::size_t marked() const noexcept;  // number of marked draws
@@ -38,5 +40,10 @@ struct Answer {
 // max_tokens do not fit into the model's context.
 Result<Answer> write_answer(Generation& generation, const LanguageModel& model,
                             const NativeMark& mark, const AnswerRequest& request);
+
+// The same with another system's mark, which knows neither identities nor nonces. Probabilities are
+// those before the mark, as above.
+Result<Answer> write_answer(Generation& generation, const LanguageModel& model,
+                            const SharedForeignMark& mark, const AnswerRequest& request);
 
 }  // namespace countermark::corpora

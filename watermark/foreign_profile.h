@@ -53,7 +53,7 @@ struct ForeignParameters {
   Dedup dedup = Dedup::kTuple;
   std::uint32_t first_position = 0;  // index of the first token that is scored
   bool prompt_included = false;      // whether contexts reach into the prompt
-  // Latest contexts that the embedder remembers; 0: none.
+  // How many of a response's latest contexts are known again, where dedup is kContext; 0: all.
   std::uint32_t history_limit = 0;
 
   bool operator==(const ForeignParameters&) const = default;

@@ -18,6 +18,18 @@ constexpr std::size_t kFirstLook = 512;
 // Ids are 32 bits wide.
 constexpr std::size_t kMaxRowSize = std::size_t{1} << 32;
 
+Status check_row(const LogitsRow& row) {
+  if (row.logits.size > kMaxRowSize)
+    return fail(ErrorCode::kInvalidArgument, "a row has at most 2^32 entries");
+  if (!row.is_dense() && row.ids.size() != row.logits.size)
+    return fail(ErrorCode::kInvalidArgument, "a row has as many ids as logits");
+  return {};
+}
+
+auto no_candidate() {
+  return fail(ErrorCode::kNoCandidate, "no logit of the row is a number above minus infinity");
+}
+
 // An entry as one integer, in the form of CountermarkKernel::top_candidates: larger ones rank
 // before smaller ones, larger logits first, then lower ids: the order of every truncation.
 std::uint64_t key_of(float logit, TokenId id) noexcept {
@@ -114,12 +126,22 @@ void TruncationWorkspace::reserve(std::size_t size) {
   logits.reserve(size);
 }
 
+Status rank(const LogitsRow& row, const Kernel& kernel, TruncationWorkspace& workspace,
+            std::vector<TokenId>& ids, std::vector<float>& logits) {
+  COUNTERMARK_CHECK(check_row(row));
+  const std::span<std::uint64_t> keys = collect(row, 0, kernel, workspace);
+  if (keys.empty()) return no_candidate();
+  std::sort(keys.begin(), keys.end(), std::greater<>());
+  ids.resize(keys.size());
+  logits.resize(keys.size());
+  std::transform(keys.begin(), keys.end(), ids.begin(), id_of);
+  std::transform(keys.begin(), keys.end(), logits.begin(), logit_of);
+  return {};
+}
+
 Status truncate(const LogitsRow& row, const SamplingOptions& options, const Kernel& kernel,
                 TruncationWorkspace& workspace, Distribution& out) {
-  if (row.logits.size > kMaxRowSize)
-    return fail(ErrorCode::kInvalidArgument, "a row has at most 2^32 entries");
-  if (!row.is_dense() && row.ids.size() != row.logits.size)
-    return fail(ErrorCode::kInvalidArgument, "a row has as many ids as logits");
+  COUNTERMARK_CHECK(check_row(row));
   const bool is_greedy = options.temperature == 0;
   // Top-p and min-p by themselves rarely keep much of a dense row: look at more only if they do.
   const std::size_t top_k = options.top_k < row.logits.size ? options.top_k : 0;
@@ -129,8 +151,7 @@ Status truncate(const LogitsRow& row, const SamplingOptions& options, const Kern
   std::optional<double> wanted;
   while (true) {
     const std::span<std::uint64_t> keys = collect(row, look, kernel, workspace);
-    if (keys.empty())
-      return fail(ErrorCode::kNoCandidate, "no logit of the row is a number above minus infinity");
+    if (keys.empty()) return no_candidate();
     // What cuts by rank needs the ranks; without a cut the likeliest token first is enough.
     const bool is_cut = is_greedy || top_k != 0 || options.top_p < 1 || options.min_p > 0;
     if (is_cut) {

@@ -73,6 +73,11 @@ struct TruncationWorkspace {
   void reserve(std::size_t size);
 };
 
+// The entries of a row that can be drawn, as they are: ids and logits in order of rank, equal
+// logits by rising id. Errors as truncate's. O(size log size).
+Status rank(const LogitsRow& row, const Kernel& kernel, TruncationWorkspace& workspace,
+            std::vector<TokenId>& ids, std::vector<float>& logits);
+
 // The distribution that the options leave of a row; at temperature 0 the largest logit alone. The
 // options must have passed check_sampling_options. kNoCandidate when no entry is a number above
 // -inf; kInvalidArgument when there are ids, but not as many as logits, or more than 2^32 entries.

@@ -29,7 +29,7 @@ PROGRAM = Path(sys.argv.pop(1) if len(sys.argv) > 1 else "countermark").resolve(
 MODEL = ROOT / "corpora" / "model"
 DATA = Path(os.environ.get("COUNTERMARK_TEST_DATA", ROOT.parent / "shared" / "data"))
 VERBS = (["key"], ["key", "new"], ["key", "show"], ["key", "check"], ["profile"], ["profile", "new"],
-         ["profile", "check"], ["generate"], ["detect"], ["selftest"], ["version"])
+         ["profile", "check"], ["profile", "schemes"], ["generate"], ["detect"], ["selftest"], ["version"])
 SEED = "00112233"
 
 
@@ -171,6 +171,98 @@ class CliTest(unittest.TestCase):
         self.assertEqual(len(json.loads(out)["layers"]), 1)
         self.refused(2, "profile", "new", "--layer", "shared:2", says=("--layer",))
         self.refused(3, "profile", "new", "--layer", "shared:2:5:1", says=("65536",))
+
+    # --- other systems' marks ---------------------------------------------------------------
+
+    FOREIGN_KEYS = {"int:": "int:1234567890123456789", "hex:": "hex:0123456789abcdef",
+                    "ints:": "ints:" + ",".join(map(str, range(100, 130)))}
+
+    def schemes(self) -> list[list[str]]:
+        """The id, the form of the key and the flag that a profile needs."""
+        rows = [line.split() for line in self.call("profile", "schemes")[0].splitlines()]
+        self.assertEqual(rows[0], ["countermark/1"])
+        return rows[1:]
+
+    def foreign(self, scheme: str, form: str, *flags: str) -> tuple[Path, Path]:
+        """A key of the scheme and its default profile, for the embedded model."""
+        value = {"sglang-dual-gumbel/1": "hex:0123456789abcdeffedcba9876543210", "textseal/1": "int:7"}
+        key = self.file("foreign.key", f"# theirs\n#id:lab\n{value.get(scheme, self.FOREIGN_KEYS[form])}\n")
+        profile = self.folder / "foreign.json"
+        sizes = [part for flag in flags for part in (flag, "4096")]
+        self.call("profile", "new", "--scheme", scheme, *sizes, "-t", MODEL / "tokenizer.json", "-o", profile,
+                  "--force")
+        return key, profile
+
+    def test_every_foreign_scheme_writes(self) -> None:
+        texts = set()
+        rows = self.schemes()
+        self.assertEqual(len(rows), 13)
+        for scheme, form, *flags in rows:
+            key, profile = self.foreign(scheme, form, *flags)
+            checked = json.loads(self.call("profile", "check", "-p", profile, "--json")[0])
+            self.assertEqual((checked["scheme"], checked["tokenizer"]), (scheme, True))
+            self.assertIn(scheme, self.call("profile", "check", "-p", profile)[0])
+            out, _ = self.call("generate", "-k", key, "-p", profile, "--prompt", "The server", "-n", 40, "--exact",
+                               "--seed", SEED, "--json")
+            answer = json.loads(out)
+            self.assertEqual((answer["scheme"], answer["profile"], answer["keyId"], answer["slots"]),
+                             (scheme, checked["profile"], "lab", []))
+            self.assertGreater(answer["marked"], 20, scheme)
+            texts.add(answer["text"])
+            if jsonschema is not None:
+                for name, value in (("generate-1", answer), ("profile-check-1", checked),
+                                    ("foreign-profile-1", json.loads(profile.read_text()))):
+                    jsonschema.validate(value, json.loads((ROOT / "docs" / "schemas" / f"{name}.json").read_text()))
+        # Of one seed: hf-kgw, lm-watermarking and the others differ in their lists.
+        self.assertEqual(len(texts), 13)
+
+    def test_a_foreign_mark_can_be_left_out(self) -> None:
+        key, profile = self.foreign("vllm-gumbel/philox4x32-10-v1", "int:")
+        flags = ("generate", "-k", key, "-p", profile, "-n", 40, "--exact", "--seed", SEED)
+        plain = json.loads(self.call(*flags, "--unmarked", "--json")[0])
+        self.assertEqual(plain["marked"], 0)
+        marked = self.call(*flags)[0]
+        self.assertNotEqual(marked, plain["text"] + "\n")
+        for kernel in json.loads(self.call("version", "--json")[0])["kernels"]:
+            self.assertEqual(self.call(*flags, env={"COUNTERMARK_KERNEL": kernel})[0], marked)
+
+    def test_foreign_keys_and_profiles_that_do_not_fit(self) -> None:
+        key, profile = self.foreign("hf-kgw/1", "int:", "--vocab-size")
+        generate = ("generate", "-n", 5, "-p", profile)
+        self.refused(2, *generate, "-k", key, "--account", "alice", says=("--account", "no identities"))
+        self.refused(2, *generate, "-k", key, "--cohort", "c1", says=("--cohort",))
+        self.refused(3, *generate, "-k", self.key, says=("epoch.key", "epoch key", "hf-kgw/1", "int:"))
+        self.refused(3, "generate", "-k", key, says=("foreign.key", "another system's key", "--scheme"))
+        other = self.file("hex.key", "hex:77aabbccdd77\n")
+        err = self.refused(4, *generate, "-k", other, says=("hex.key", "int:", "hex:"))
+        self.assertNotIn("77aabb", err)
+        loose = self.file("loose-foreign.key", "int:777123\n", 0o644)
+        self.refused(4, *generate, "-k", loose, says=("chmod 600",))
+        err = self.refused(4, *generate, "-k", self.file("typo.key", "int:777x123\n"), says=("typo.key", "byte 4"))
+        self.assertNotIn("777", err)
+        small = json.loads(profile.read_text()) | {"vocabSize": 4095}
+        small.pop("tokenizer")
+        self.refused(3, "generate", "-k", key, "-p", self.file("small.json", json.dumps(small)), "-t",
+                     MODEL / "tokenizer.json", says=("small.json", "vocabSize", "4095", "4096"))
+        self.refused(3, "profile", "check", "-p", self.file("delta.json", json.dumps(small | {"delta": -1})),
+                     says=("delta.json", "delta"))
+        self.refused(2, "profile", "new", "--scheme", "hf-kgw/1", says=("--vocab-size",))
+        self.refused(2, "profile", "new", "--scheme", "nobody/1", says=("nobody/1", "profile schemes"))
+        self.refused(2, "profile", "new", "--scheme", "textseal/1", "--layer", "shared:2:65536:1", says=("--layer",))
+        self.refused(2, "profile", "new", "--vocab-size", "5", says=("--vocab-size",))
+        self.refused(3, "profile", "new", "--scheme", "hf-kgw/1", "--vocab-size", "3", says=("gamma",))
+
+    def test_foreign_keys_are_named_and_never_printed(self) -> None:
+        for name, content, form in (("lab", "#id:lab\nint:777123\n", "int"), ("", "ints:777123,777124\n", "ints"),
+                                    ("", "hex:777123\n", "hex"), ("", "text:777123\n", "text")):
+            key = self.file("shown.key", content)
+            shown = json.loads(self.call("key", "show", "-k", key, "--json")[0])
+            self.assertEqual((shown["kind"], shown["form"], shown["name"]), ("foreign", form, name))
+            for verb in ("show", "check"):
+                for flags in ([], ["--json"]):
+                    out, err = self.call("key", verb, "-k", key, *flags)
+                    self.assertNotIn("777", out + err)
+        self.assertEqual(self.call("key", "check", "-k", key)[0], "ok: foreign key\n")
 
     def test_the_name_says_how_a_rank_file_is_read(self) -> None:
         lines = (f"{base64.b64encode(bytes([b])).decode()} {b}\n" for b in range(256))

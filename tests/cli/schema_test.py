@@ -34,8 +34,8 @@ MACHINE_FIELDS = ("version", "kernel", "kernels", "checks")
 
 def schema_of(value: dict[str, Any]) -> dict[str, Any]:
     """By the `schema` field; a profile has none and carries its scheme alone."""
-    name = value.get("schema", "countermark.profile/1").removeprefix("countermark.").replace("/", "-")
-    return SCHEMAS[name]
+    profile = "profile/1" if value.get("scheme") == "countermark/1" else "foreign-profile/1"
+    return SCHEMAS[value.get("schema", profile).removeprefix("countermark.").replace("/", "-")]
 
 
 def key_file(folder: Path) -> Path:
@@ -61,6 +61,14 @@ def outputs(folder: Path) -> dict[str, str]:
 
     key = key_file(folder)
     call("key", "new", "-o", "master.key")
+    foreign = folder / "foreign.key"
+    foreign.write_text("#id:lab\nint:42\n")
+    foreign.chmod(0o600)
+    # Beside the tokenizer's own name for itself, so that the file says nothing of this machine.
+    (folder / "tokenizer.json").write_bytes((ROOT / "corpora" / "model" / "tokenizer.json").read_bytes())
+    foreign_profile = call("profile", "new", "--scheme", "lm-watermarking/1", "--vocab-size", 4096, "-t",
+                           "tokenizer.json")
+    (folder / "foreign.json").write_text(foreign_profile)
     answers = folder / "answers.jsonl"
     answers.write_bytes((GOLDENS / "answers.jsonl").read_bytes())
     ids = ("--ids-field", "ids", "answers.jsonl")
@@ -68,9 +76,14 @@ def outputs(folder: Path) -> dict[str, str]:
     (folder / "short.txt").write_text("Too short.\n")
     return {
         "key-show": call("key", "show", "-k", key, "--json"),
+        "key-foreign": call("key", "show", "-k", foreign, "--json"),
         "key-check": call("key", "check", "-k", "master.key", "--json"),
         "profile": call("profile", "new"),
         "profile-check": call("profile", "check", "-p", ROOT / "corpora" / "model" / "profile.json", "--json"),
+        "foreign-profile": foreign_profile,
+        "foreign-profile-check": call("profile", "check", "-p", "foreign.json", "--json"),
+        "generate-foreign": call("generate", "-k", foreign, "-p", "foreign.json", "--prompt", "The server", "-n", 40,
+                                 "--seed", "00", "--json"),
         "generate": call("generate", "-k", key, "--account", "alice", "--cohort", "c1", "--prompt", "The server",
                          "-n", 40, "--seed", "00", "--json"),
         "detect": call("detect", "-k", key, "--json", *ids),

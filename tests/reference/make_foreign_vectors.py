@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes `tests/vectors/foreign-marks.json` and `foreign-published.json`; `--check` only compares them.
+"""Writes `tests/vectors/foreign-marks.json`, `foreign-published.json` and `foreign-draws.json`; `--check` only compares them.
 
 Deterministic, as `make_vectors.py`. A `reading` says how something that the sources' description leaves open was
 taken; `alternatives` are the same inputs under the other reading, for whoever has to decide.
@@ -14,7 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
-from foreign import golden, kgw, marks, sbw, synthid, vllm, vllm_goldens
+from foreign import draws, golden, kgw, marks, sbw, synthid, vllm, vllm_goldens
 from foreign.integers import i64
 from foreign.marks import Profile, list_seed, parse_key, profile, raw, reads
 from foreign.published import published
@@ -322,6 +322,10 @@ MARKS = ("Other systems' marks: raw values of tuples. `context` holds exactly th
          "`reading`: what the description leaves open, and how it is taken; `alternatives`: the same inputs, read otherwise.")
 PUBLISHED = ("What the sources' own detectors print for `sequence` (12 digits), flaws included: n tokens scored, "
              "statistic, and p, z, decision or weighted mean. Not ours to decide by.")
+DRAWS = ("What the sources' own samplers draw. The logit of token t of the vocabulary at position i is "
+         "((37 t + 17 i) mod 131 - 56) / 16; `options`: temperature, top-k, top-p. `kinds`: m marked, r repeated "
+         "context, s short context, o one candidate. Ordinary randomness is AES of `plainKey` and the position. "
+         "`laws`: of two positions the tokens and probabilities that are drawn from.")
 
 
 def _lines(items: Sequence[Any]) -> str:
@@ -342,6 +346,8 @@ def build() -> dict[str, str]:
         + f'"cases": {_lines(cases)},\n"alternatives": {_lines(alternatives)}\n}}\n',
         "foreign-published.json": head % ("foreign-published", json.dumps(PUBLISHED))
         + f'"sequences": {{\n{rows}\n}},\n"cases": {_lines(list(published_cases(given)))}\n}}\n',
+        "foreign-draws.json": head % ("foreign-draws", json.dumps(DRAWS))
+        + f'"plainKey": "{draws.PLAIN_KEY.hex()}",\n"cases": {_lines(list(draws.cases()))}\n}}\n',
     }
 
 

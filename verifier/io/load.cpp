@@ -46,20 +46,26 @@ Result<AnyKey> load_key(const std::string& path) {
   return key;
 }
 
-Result<DetectionKey> load_detection_key(const std::string& path) {
+Result<FileKey> load_file_key(const std::string& path) {
   COUNTERMARK_TRY(std::string text, read_key_file(path));
-  const auto parse = [](const std::string& from) -> Result<DetectionKey> {
+  const auto parse = [](const std::string& from) -> Result<FileKey> {
     if (ForeignKey::is_one(from)) {
       COUNTERMARK_TRY(ForeignKey key, ForeignKey::parse(from));
-      return DetectionKey(std::move(key));
+      return FileKey(std::move(key));
     }
     COUNTERMARK_TRY(AnyKey any, parse_key(from));
-    COUNTERMARK_TRY(EpochKey key, epoch_key(std::move(any)));
-    return DetectionKey(std::move(key));
+    return std::visit([](auto& key) { return FileKey(std::move(key)); }, any);
   };
   auto key = named(parse(text), path);
   wipe(text);
   return key;
+}
+
+Result<DetectionKey> load_detection_key(const std::string& path) {
+  COUNTERMARK_TRY(FileKey any, load_file_key(path));
+  if (auto* foreign = std::get_if<ForeignKey>(&any)) return DetectionKey(std::move(*foreign));
+  if (auto* epoch = std::get_if<EpochKey>(&any)) return DetectionKey(std::move(*epoch));
+  return fail(epoch_key(AnyKey(std::get<MasterKey>(std::move(any)))).error().in_file(path));
 }
 
 Result<EpochKey> epoch_key(AnyKey key) {

@@ -20,6 +20,10 @@ namespace countermark::io {
 // `<(age -d epoch.age)`, are taken as they are. No error repeats any of the content.
 Result<AnyKey> load_key(const std::string& path);
 
+// Whatever kind of key a file holds.
+using FileKey = std::variant<MasterKey, EpochKey, ForeignKey>;
+Result<FileKey> load_file_key(const std::string& path);
+
 // A key that text can be verified under: an epoch's, or another system's.
 using DetectionKey = std::variant<EpochKey, ForeignKey>;
 

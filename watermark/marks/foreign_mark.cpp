@@ -8,6 +8,8 @@
 
 #include "watermark/marks/exponential_score.h"
 #include "watermark/marks/foreign_schemes.h"
+#include "watermark/prf/aes.h"
+#include "watermark/prf/hash.h"
 
 namespace countermark {
 namespace {
@@ -59,6 +61,12 @@ Result<SharedForeignMark> ForeignMark::create(const ForeignProfile& profile,
                                      key_form_name(scheme.key_form) + ":, not " +
                                      key_form_name(key.form()) + ":");
   return scheme.create(profile, key);
+}
+
+std::uint64_t ForeignMark::context_fingerprint(TokenSpan context) const {
+  std::string ids;
+  for (const TokenId id : context) append_le32(ids, id);
+  return load_le64(sha256(ids).data());
 }
 
 void scores(const ForeignMark& mark, std::span<const std::uint64_t> raw_values,

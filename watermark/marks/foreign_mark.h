@@ -11,6 +11,7 @@
 // (docs/marks.md says why).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -30,6 +31,14 @@ struct PrfInput {
   TokenId token = 0;
 
   bool operator==(const PrfInput&) const = default;
+};
+
+// How the source's sampler favours green tokens, where our profile does not say it.
+struct GreenBias {
+  // Only the likeliest tokens of so many are looked at; 0: all.
+  std::size_t candidates = 0;
+  // Whether temperature and truncation come first; else they see the changed logits.
+  bool after_truncation = false;
 };
 
 // Immutable; may be used by many threads at once.
@@ -63,6 +72,19 @@ class ForeignMark {
   // Raw values are below this, and the uniform of value r lies in [r / cells, (r + 1) / cells].
   // Of exponential laws only.
   virtual std::uint64_t cells() const noexcept { return 0; }
+
+  // The rest is for drawing, watermark/marks/foreign_sampler.h.
+
+  // The uniform that the source's sampler makes of a raw value, above 0 and below 1. Of exponential
+  // laws only.
+  virtual double uniform(std::uint64_t /*raw_value*/) const noexcept { return 0; }
+
+  // Of green lists only.
+  virtual GreenBias bias() const noexcept { return {}; }
+
+  // What the source's sampler remembers of a context, to know it again: of most schemes all of it,
+  // as 64 bits of its SHA-256.
+  virtual std::uint64_t context_fingerprint(TokenSpan context) const;
 
   const ForeignProfile& profile() const noexcept { return profile_; }
   const SchemeInfo& scheme() const noexcept { return profile_.scheme(); }

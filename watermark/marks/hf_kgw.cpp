@@ -24,6 +24,9 @@ class HfKgw : public internal::GreenListMark {
     if (profile.parameters().self_salt) table_.emplace(key.bits);
   }
 
+  // With selfhash the source tests the 40 likeliest tokens.
+  GreenBias bias() const noexcept override { return {.candidates = table_ ? 40U : 0U}; }
+
  private:
   std::uint32_t seed(TokenSpan context, TokenId token) const override {
     if (!table_) return internal::torch_seed(key_.wide() * context.back());

@@ -42,6 +42,11 @@ class LmWatermarking : public internal::GreenListMark {
   LmWatermarking(const ForeignProfile& profile, const KeyInteger& key)
       : GreenListMark(profile), key_(key), hash_(profile.parameters().salt_key) {}
 
+  // With the token in its own context the source stops behind number 40, counted from 0.
+  GreenBias bias() const noexcept override {
+    return {.candidates = profile().parameters().self_salt ? 41U : 0U};
+  }
+
  private:
   std::uint32_t seed(TokenSpan context, TokenId token) const override {
     if (!profile().parameters().self_salt) return internal::torch_seed(value(context));

@@ -54,6 +54,16 @@ class SglangGumbel : public ForeignMark {
   NullModel null_model() const noexcept override { return {NullLaw::kExponentialBound, 0, 0}; }
   std::uint64_t cells() const noexcept override { return std::uint64_t{1} << 32; }
 
+  double uniform(std::uint64_t raw_value) const noexcept override {
+    return (static_cast<double>(raw_value) + 0.5) * 0x1p-32;
+  }
+
+  std::uint64_t context_fingerprint(TokenSpan context) const override {
+    std::uint32_t hash = 0;
+    sglang_context_hashes(context_tokens(), context, {&hash, 1});
+    return hash;
+  }
+
  private:
   std::array<std::uint64_t, 2> keys_;
   std::uint64_t threshold_;  // coins below it choose the first key; 0: there is one key

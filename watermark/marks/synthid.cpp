@@ -48,6 +48,12 @@ class SynthId : public ForeignMark {
 
   NullModel null_model() const noexcept override { return {NullLaw::kBits, keys_.size(), 0}; }
 
+  std::uint64_t context_fingerprint(TokenSpan context) const override {
+    std::uint64_t hash = 0;
+    synthid_context_hashes(initial_, context_tokens(), context, {&hash, 1});
+    return hash;
+  }
+
  protected:
   SynthId(const ForeignProfile& profile, std::vector<std::int64_t> keys, std::uint64_t initial,
           std::uint64_t mask)

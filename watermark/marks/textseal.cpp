@@ -60,6 +60,14 @@ class TextSeal : public ForeignMark {
   unsigned keys() const noexcept override { return is("textseal") ? 2 : 1; }
   std::uint64_t cells() const noexcept override { return kCells; }
 
+  // r + 1e-30 in single precision: only the lowest level feels it.
+  double uniform(std::uint64_t raw_value) const noexcept override {
+    return raw_value == 0 ? 1e-30 : static_cast<float>(raw_value) / float{kCells};
+  }
+
+  // The source's option after_topp, on by default.
+  GreenBias bias() const noexcept override { return {.candidates = 0, .after_truncation = true}; }
+
  private:
   bool is(std::string_view prf) const noexcept { return profile().prf() == prf; }
 

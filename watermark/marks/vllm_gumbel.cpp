@@ -72,6 +72,11 @@ class VllmGumbel : public ForeignMark {
   unsigned keys() const noexcept override { return static_cast<unsigned>(keys_.size()); }
   std::uint64_t cells() const noexcept override { return 1 << 24; }
 
+  // The quotient is taken in double: single precision would round the largest to 1.
+  double uniform(std::uint64_t raw_value) const noexcept override {
+    return static_cast<float>((static_cast<double>(raw_value) + 1) / ((1 << 24) + 1));
+  }
+
  private:
   std::vector<std::uint64_t> keys_;
 };
