@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes `tests/vectors/foreign-marks.json`, `foreign-published.json` and `foreign-draws.json`; `--check` only compares them.
+"""Writes `foreign-marks.json`, `foreign-published.json` and `foreign-draws.json` in `tests/vectors`; `--check` only
+compares them.
 
 Deterministic, as `make_vectors.py`. A `reading` says how something that the sources' description leaves open was
 taken; `alternatives` are the same inputs under the other reading, for whoever has to decide.

@@ -22,7 +22,7 @@ struct Bundle {
   static Bundle load() {
     const std::string folder = corpora::model_folder();
     Profile profile = need(io::load_profile(folder + "/profile.json"));
-    auto tokenizer = need(io::load_tokenizer_of(profile, folder + "/profile.json", ""));
+    auto tokenizer = need(io::load_tokenizer_of(profile.tokenizer(), folder + "/profile.json", ""));
     auto model = need(corpora::LanguageModel::load(folder + "/weights.safetensors"));
     std::vector<std::vector<TokenId>> prompts;
     const auto lines = need(io::load_lines(folder + "/../prompts.txt"));
