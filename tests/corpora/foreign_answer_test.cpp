@@ -71,6 +71,7 @@ double standard_score(const ForeignMark& mark, TokenSpan ids) {
     case NullLaw::kTwoExponentialBounds:
       return (a * sums[0] * 0x1p-20 + b * sums[1] * 0x1p-20 - (a + b) * n) /
              std::sqrt(n * (a * a + b * b));
+    case NullLaw::kGreenList:
     case NullLaw::kGreen:
       return (sums[0] - n * a / b) / std::sqrt(n * a / b * (1 - a / b));
     case NullLaw::kBits:

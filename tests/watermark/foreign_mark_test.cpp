@@ -171,6 +171,12 @@ TEST(ForeignProfile, DefaultsFollowTheSource) {
       ForeignProfile::parse(R"({"scheme":"lm-watermarking/1","vocabSize":9,"prf":"additive"})");
   EXPECT_EQ(simple->parameters().context_width, 1U);
   EXPECT_FALSE(simple->parameters().self_salt);
+  for (const auto& [prf, width] : {std::pair{"minhash", 4U}, std::pair{"skipgram", 5U},
+                                   std::pair{"minskipgram", 4U}, std::pair{"position", 1U}}) {
+    const std::string text =
+        R"({"scheme":"lm-watermarking/1","vocabSize":9,"prf":")" + std::string(prf) + "\"}";
+    EXPECT_EQ(ForeignProfile::parse(text)->parameters().context_width, width) << prf;
+  }
 }
 
 struct BadKey {
@@ -191,7 +197,7 @@ TEST(ForeignMark, RefusesKeysThatTheSchemeDoesNotTake) {
       {R"({"scheme":"hf-synthid/1"})", "ints:1,2,3", ErrorCode::kMismatch, "depth is 30"},
       {R"({"scheme":"hf-synthid/1","depth":1})", "int:9223372036854775808", ErrorCode::kKey,
        "2^63 - 1"},
-      {R"({"scheme":"hf-kgw/1","vocabSize":9,"prf":"selfhash"})", "int:9223372036854775808",
+      {R"({"scheme":"lm-watermarking/1","vocabSize":9,"prf":"noncomm"})", "int:9223372036854775808",
        ErrorCode::kKey, "2^63 - 1"},
       {R"({"scheme":"three-bricks-greenlist/1","vocabSize":9})", "int:-1", ErrorCode::kKey,
        "negative"},
@@ -207,6 +213,18 @@ TEST(ForeignMark, RefusesKeysThatTheSchemeDoesNotTake) {
     EXPECT_EQ(mark.error().code, bad.code);
     EXPECT_NE(mark.error().message.find(bad.says), std::string::npos) << mark.error().message;
   }
+}
+
+// torch reads a key from 2^63 on as the negative number of the same bits.
+TEST(ForeignMark, LargeKeysAreNegativeOnesForTensors) {
+  const std::vector<TokenId> contexts = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+  const std::vector<TokenId> tokens = {10, 20, 30};
+  for (const char* profile :
+       {R"({"scheme":"hf-kgw/1","vocabSize":64,"prf":"selfhash","contextWidth":4})",
+        R"({"scheme":"lm-watermarking/1","vocabSize":64})"})
+    EXPECT_EQ(raw_values(*mark_of(profile, "int:18446744073709551609"), 0, contexts, tokens),
+              raw_values(*mark_of(profile, "int:-7"), 0, contexts, tokens))
+        << profile;
 }
 
 TEST(ForeignMark, SaysWhenItsLawIsAModel) {

@@ -45,11 +45,8 @@ class HfKgw : public internal::GreenListMark {
 };
 
 Result<SharedForeignMark> create(const ForeignProfile& profile, const ForeignKey& key) {
-  const KeyInteger& value = key.integers().front();
-  // torch multiplies a tensor by integers of 63 bits and a sign only.
-  if (profile.parameters().self_salt && !value.is_signed())
-    return fail(ErrorCode::kKey, "hf-kgw/1 with selfhash takes a key from -2^63 to 2^63 - 1");
-  return std::make_shared<HfKgw>(profile, value);
+  // With selfhash torch takes keys from 2^63 on as the negative number of the same bits.
+  return std::make_shared<HfKgw>(profile, key.integers().front());
 }
 
 // The source's lefthash looks at one token, whatever the width says, and its detector begins where

@@ -9,7 +9,6 @@
 // Kirchenbauer et al. (2023), arXiv 2301.10226 and 2306.04634.
 #include <algorithm>
 #include <array>
-#include <vector>
 
 #include "watermark/marks/foreign_schemes.h"
 #include "watermark/marks/green_list_mark.h"
@@ -35,6 +34,7 @@ enum class Prf : std::uint8_t {
 constexpr std::array<std::string_view, 11> kPrfs = {
     "additive",          "anchored-minhash", "multiplicative", "minfunc", "simple-skip", "skipgram",
     "anchored-skipgram", "minhash",          "minskipgram",    "noncomm", "position"};
+constexpr unsigned kMaxWindow = 64;
 constexpr std::array<std::int64_t, 1> kPublicKeys = {15'485'863};
 
 class LmWatermarking : public internal::GreenListMark {
@@ -50,10 +50,10 @@ class LmWatermarking : public internal::GreenListMark {
  private:
   std::uint32_t seed(TokenSpan context, TokenId token) const override {
     if (!profile().parameters().self_salt) return internal::torch_seed(value(context));
-    thread_local std::vector<TokenId> window;
-    window.assign(context.begin(), context.end());
-    window.push_back(token);
-    return internal::torch_seed(value(window));
+    std::array<TokenId, kMaxWindow> window;
+    std::copy(context.begin(), context.end(), window.begin());
+    window[context.size()] = token;
+    return internal::torch_seed(value(TokenSpan(window).first(context.size() + 1)));
   }
 
   std::uint64_t hash(std::uint64_t x) const { return static_cast<std::uint64_t>(hash_(x)); }
@@ -128,24 +128,33 @@ class LmWatermarking : public internal::GreenListMark {
 
 Result<SharedForeignMark> create(const ForeignProfile& profile, const ForeignKey& key) {
   const KeyInteger& value = key.integers().front();
-  // torch multiplies a tensor by integers of 63 bits and a sign only; these three stay outside.
-  const auto prf = static_cast<Prf>(profile.parameters().prf);
-  const bool any_size =
-      prf == Prf::kAdditive || prf == Prf::kMinfunc || prf == Prf::kMultiplicative;
-  if (!any_size && !value.is_signed())
-    return fail(ErrorCode::kKey, "lm-watermarking/1 with " + std::string(profile.prf()) +
-                                     " takes a key from -2^63 to 2^63 - 1");
+  // torch takes larger ones for its tensors as the negative number of the same bits, but not there.
+  if (profile.prf() == "noncomm" && !value.is_signed())
+    return fail(ErrorCode::kKey,
+                "lm-watermarking/1 with noncomm takes a key from -2^63 to 2^63 - 1");
   if (profile.prf() == "minskipgram" && profile.parameters().context_width < 2)
     return fail(ErrorCode::kMismatch, "minskipgram pairs tokens: contextWidth must be at least 2");
   return std::make_shared<LmWatermarking>(profile, value);
 }
 
-// The two that the source names as defaults: "selfhash", four tokens and the one to come among
-// them, and "simple_1", one token.
+// The widths of the source's named schemes; "selfhash" alone has the token to come in its window.
+unsigned named_width(Prf prf) {
+  switch (prf) {
+    case Prf::kAnchoredMinhash:
+    case Prf::kMinhash:
+    case Prf::kMinskipgram:  // not named; it needs pairs
+      return 4;
+    case Prf::kSkipgram:
+      return 5;
+    default:
+      return 1;
+  }
+}
+
 void settle(ForeignParameters& parameters, unsigned given) {
-  const bool anchored = static_cast<Prf>(parameters.prf) == Prf::kAnchoredMinhash;
-  if (!holds(given, Field::kSelfSalt)) parameters.self_salt = anchored;
-  if (!holds(given, Field::kContextWidth) && !anchored) parameters.context_width = 1;
+  const auto prf = static_cast<Prf>(parameters.prf);
+  if (!holds(given, Field::kSelfSalt)) parameters.self_salt = prf == Prf::kAnchoredMinhash;
+  if (!holds(given, Field::kContextWidth)) parameters.context_width = named_width(prf);
   if (!holds(given, Field::kFirstPosition))
     parameters.first_position = parameters.context_width - (parameters.self_salt ? 1 : 0);
 }
@@ -160,7 +169,7 @@ constinit const SchemeInfo kLmWatermarking = {
     .prfs = kPrfs,
     .key_form = ForeignKey::Form::kInteger,
     .takes_one_integer = true,
-    .max_width = 64,
+    .max_width = kMaxWindow,
     .padding = std::nullopt,
     .model_reason = "small-key-space",
     .public_keys = kPublicKeys,

@@ -4,7 +4,8 @@
 // u = (H + 1/2) / 2^32 for the hash H of key, context hash and token; the token is the argmax of
 // ln(u) / p. Of two keys the one is taken that a coin says which is itself a hash of both keys and
 // the context, so that the verifier knows it. The context hash has no key and 32 bits: contexts of
-// one hash are one PRF input. What a key leaves is a state of 32 bits, too. Source: SGLang, pull request 37577 (September 2026).
+// one hash are one PRF input. What a key leaves is a state of 32 bits, too. Source: SGLang, pull
+// request 37577 (September 2026).
 #include <algorithm>
 #include <array>
 #include <vector>

@@ -71,12 +71,11 @@ class TextSeal : public ForeignMark {
  private:
   bool is(std::string_view prf) const noexcept { return profile().prf() == prf; }
 
-  // How many of the levels r / 8191, in single precision, are below gamma.
+  // How many of the levels r / 8191 are below gamma, both in single precision.
   static std::uint32_t green_levels(const Ratio& gamma) {
+    const auto limit = static_cast<float>(gamma.value());
     std::uint32_t levels = 0;
-    while (levels < kCells &&
-           static_cast<double>(static_cast<float>(levels) / float{kCells}) < gamma.value())
-      ++levels;
+    while (levels < kCells && static_cast<float>(levels) / float{kCells} < limit) ++levels;
     return levels;
   }
 

@@ -17,7 +17,7 @@ from .marks import Profile
 Numbers = dict[str, Any]
 SGLANG_CONTEXTS = 4096
 LM_THRESHOLD, HF_THRESHOLD = 4.0, 3.0
-THREE_BRICKS_FLOOR = 1e-200
+FLOOR = 1e-200
 
 
 class Tuple(NamedTuple):
@@ -144,7 +144,7 @@ def three_bricks(profile: Profile, key: str, tokens: Sequence[int]) -> Numbers:
     tuples = _distinct(_tuples(tokens, width, width + 1), profile["dedup"])
     green = sum(raw[0] for raw in _raws(profile, key, tuples))
     p = tails.binomial_tail(len(tuples), green, Fraction(profile["gamma"]))
-    return {"n": len(tuples), "statistic": green, "p": max(p, THREE_BRICKS_FLOOR)}
+    return {"n": len(tuples), "statistic": green, "p": max(p, FLOOR)}
 
 
 def text_seal(profile: Profile, key: str, tokens: Sequence[int]) -> Numbers:
@@ -155,10 +155,12 @@ def text_seal(profile: Profile, key: str, tokens: Sequence[int]) -> Numbers:
     if profile["prf"] == "textseal":
         return _mixed(raws, textseal.score, Fraction(profile["mixing"]))
     if profile["prf"] == "gumbelmax":
-        return _gamma(math.fsum(textseal.score(raw[0]) for raw in raws), len(raws))
-    green = sum(raw[0] for raw in raws)
-    return {"n": len(raws), "statistic": green,
-            "p": tails.binomial_mid(len(raws), green, Fraction(profile["gamma"]))}
+        numbers = _gamma(math.fsum(textseal.score(raw[0]) for raw in raws), len(raws))
+    else:
+        green = sum(raw[0] for raw in raws)
+        numbers = {"n": len(raws), "statistic": green,
+                   "p": tails.binomial_mid(len(raws), green, Fraction(profile["gamma"]))}
+    return {**numbers, "p": max(numbers["p"], FLOOR)}
 
 
 DETECTORS: Mapping[str, Callable[..., Numbers]] = {
