@@ -32,6 +32,7 @@ struct Flags {
   bool json = false;
   bool exit_status = false;
   bool skip_bad = false;
+  bool as_published = false;
   Output output{};
 };
 
@@ -123,9 +124,10 @@ Result<detect::AnyDetector> make_detector(const Flags& flags, const Pair& pair,
                         std::string(foreign->scheme().id) +
                             " has no accounts: leave out --account, --accounts and --cohort",
                         loaded->path});
-    COUNTERMARK_TRY(detect::ForeignDetector detector,
-                    detect::ForeignDetector::create(std::get<ForeignKey>(key->key), *foreign,
-                                                    policy, flags.decoys, seed));
+    COUNTERMARK_TRY(
+        detect::ForeignDetector detector,
+        detect::ForeignDetector::create(std::get<ForeignKey>(key->key), *foreign, policy,
+                                        flags.decoys, seed, flags.as_published));
     return detect::AnyDetector(std::move(detector));
   }
   detect::Claim claim = flags.claim;
@@ -265,6 +267,8 @@ Run add_detect_command(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--threads", flags->threads, "0: one a processor")->capture_default_str();
   app.add_flag("--skip-bad", flags->skip_bad, "Report records that cannot be read, and go on");
+  app.add_flag("--as-published", flags->as_published,
+               "Show what another system's own detector would print; never used by the verdict");
   app.add_flag("--json", flags->json, "One line of JSON a document (countermark.detect/1)");
   app.add_flag("--exit-status", flags->exit_status,
                "Exit 0 if any text is detected, else 5 (no verdict on some) or 10");

@@ -38,12 +38,14 @@ stats::PValue calibration_p(const NullModel& model, const Tally& tally) {
 
 Result<ForeignDetector> ForeignDetector::create(const ForeignKey& key,
                                                 const ForeignProfile& profile, Policy policy,
-                                                std::uint32_t decoys, std::string decoy_seed) {
+                                                std::uint32_t decoys, std::string decoy_seed,
+                                                bool as_published) {
   COUNTERMARK_TRY(SharedForeignMark mark, ForeignMark::create(profile, key));
   ForeignDetector detector(key, std::move(mark), policy);
   detector.model_reasons_ = model_reasons(profile, key);
   detector.decoys_ = decoys;
   detector.decoy_seed_ = std::move(decoy_seed);
+  detector.as_published_ = as_published;
   return detector;
 }
 
@@ -79,6 +81,7 @@ Result<Detection> ForeignDetector::detect(const TokenText& text) const {
   detection.dropped = tuples.dropped;
   detection.dropped.repeated_tuple += tuples.tokens.size() - truth.n;
   detection.evidence = weigh(mark_->null_model(), truth, policy_.tests);
+  if (as_published_) detection.as_published = as_published(*mark_, key_, text);
   if (decoys_ > 0) detection.line_up = line_up(text, tuples, truth);
 
   if (!model_reasons_.empty()) {

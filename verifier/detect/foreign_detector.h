@@ -19,10 +19,11 @@ namespace countermark::detect {
 
 class ForeignDetector {
  public:
-  // As Detector::create; errors of the key and the profile as ForeignMark::create.
+  // As Detector::create; errors of the key and the profile as ForeignMark::create. With
+  // `as_published` the source's own numbers stand beside each verdict.
   static Result<ForeignDetector> create(const ForeignKey& key, const ForeignProfile& profile,
                                         Policy policy, std::uint32_t decoys = 0,
-                                        std::string decoy_seed = {});
+                                        std::string decoy_seed = {}, bool as_published = false);
 
   // kMismatch for ids that the profile's vocabulary does not have. O(tokens), and that once more
   // for every decoy. Thread-safe.
@@ -44,6 +45,7 @@ class ForeignDetector {
   std::vector<std::string> model_reasons_{};
   std::uint32_t decoys_ = 0;
   std::string decoy_seed_{};
+  bool as_published_ = false;
 };
 
 }  // namespace countermark::detect
