@@ -26,8 +26,9 @@ class ForeignDetector {
                                         std::string decoy_seed = {}, bool as_published = false);
 
   // kMismatch for ids that the profile's vocabulary does not have. O(tokens), and that once more
-  // for every decoy. Thread-safe.
-  Result<Detection> detect(const TokenText& text) const;
+  // for every decoy; decoys share up to `threads` threads, which change nothing of the result.
+  // Thread-safe.
+  Result<Detection> detect(const TokenText& text, unsigned threads = 1) const;
 
   Subject subject() const;
   const ForeignMark& mark() const noexcept { return *mark_; }
@@ -37,7 +38,8 @@ class ForeignDetector {
   ForeignDetector(ForeignKey key, SharedForeignMark mark, Policy policy)
       : key_(std::move(key)), mark_(std::move(mark)), policy_(policy) {}
 
-  LineUp line_up(const TokenText& text, const ForeignTuples& tuples, const Tally& truth) const;
+  LineUp line_up(const TokenText& text, const ForeignTuples& tuples, const Tally& truth,
+                 unsigned threads) const;
 
   ForeignKey key_;
   SharedForeignMark mark_;
