@@ -15,6 +15,8 @@ namespace {
 
 // Seed 0: contexts are public, and a collision only drops a tuple.
 std::uint64_t fingerprint(TokenSpan context) noexcept {
+  // The usual width as a constant, which XXH3 makes use of.
+  if (context.size() == 4) return XXH3_64bits(context.data(), 16);
   return XXH3_64bits(context.data(), context.size_bytes());
 }
 
@@ -244,7 +246,8 @@ ForeignScores score(const ForeignMark& mark, const ForeignTuples& tuples) {
 }
 
 Tally tally(const ForeignMark& mark, const ForeignTuples& tuples) {
-  return ForeignTallier().tally(mark, tuples);
+  thread_local ForeignTallier tallier;
+  return tallier.tally(mark, tuples);
 }
 
 }  // namespace countermark::detect
