@@ -99,10 +99,12 @@ Result<std::vector<Pair>> pair_up(const std::vector<LoadedProfile>& profiles,
       if (fits(profile, key)) out.emplace_back(&profile, &key);
     if (out.size() > before) continue;
     // With one key the reason is the key's.
-    const auto* foreign = std::get_if<ForeignKey>(&keys.front().key);
-    const auto* scheme = std::get_if<ForeignProfile>(&profile.profile);
-    if (keys.size() == 1 && foreign != nullptr && scheme != nullptr) {
-      Error error = ForeignMark::create(*scheme, *foreign).error();
+    if (keys.size() == 1) {
+      const auto* foreign = std::get_if<ForeignKey>(&keys.front().key);
+      const auto* scheme = std::get_if<ForeignProfile>(&profile.profile);
+      Error error{ErrorCode::kKey, "is not a key of the scheme of " + profile.path};
+      if (foreign != nullptr && scheme != nullptr)
+        error = ForeignMark::create(*scheme, *foreign).error();
       return fail(std::move(error).in_file(keys.front().path));
     }
     return fail(Error{ErrorCode::kKey, "no key that was given is one of this profile's scheme",
