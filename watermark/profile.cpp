@@ -92,6 +92,7 @@ Result<Profile> Profile::create(std::vector<Layer> layers,
 
 Result<Profile> Profile::parse(std::string_view json) {
   COUNTERMARK_TRY(const JsonDocument document, JsonDocument::parse(json));
+  COUNTERMARK_CHECK(document.only_members("", {"scheme", "layers", "tokenizer"}));
   COUNTERMARK_TRY(const std::string scheme, document.string_at("/scheme"));
   if (scheme == "countermark/1-draft")
     return fail(document.error_at("/scheme", ErrorCode::kUnsupported,
@@ -100,7 +101,6 @@ Result<Profile> Profile::parse(std::string_view json) {
   if (scheme != kScheme)
     return fail(document.error_at("/scheme", ErrorCode::kUnsupported,
                                   "this version does not know the scheme"));
-  COUNTERMARK_CHECK(document.only_members("", {"scheme", "layers", "tokenizer"}));
   if (!document.root().contains("layers") || !document.root()["layers"].is_array())
     return fail(document.error_at("/layers", ErrorCode::kInvalidInput, "expected an array"));
   Profile profile;
