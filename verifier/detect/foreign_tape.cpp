@@ -38,6 +38,11 @@ class LastPositions {
   LastPositions(std::size_t contexts, std::uint32_t limit)
       : limit_(limit == 0 ? contexts : limit), slots_(std::bit_ceil(2 * contexts + 1)) {}
 
+  // Brings the place of a context that comes soon.
+  void expect(std::uint64_t context) const noexcept {
+    __builtin_prefetch(&slots_[context & (slots_.size() - 1)], 1);
+  }
+
   // Of the next context.
   bool repeats(std::uint64_t context) noexcept {
     ++count_;
@@ -127,6 +132,11 @@ class Collector {
 
     const bool once = parameters.dedup == Dedup::kContext;
     const bool shown = shown_.size() > 0;
+    constexpr std::size_t kAhead = 12;
+    std::vector<std::uint64_t> prints(response.size() + kAhead);
+    if (once || shown)
+      for (std::size_t i = missing; i < response.size(); ++i)
+        prints[i] = fingerprint(TokenSpan(ids).subspan(i - missing, width));
     LastPositions last(once ? response.size() : 0, parameters.history_limit);
     const std::size_t size = out_.tokens.size();
     out_.contexts.resize((size + response.size()) * width);
@@ -136,13 +146,13 @@ class Collector {
     out_.dropped.short_context += std::min(missing, response.size());
     for (std::size_t i = missing; i < response.size(); ++i) {
       const TokenSpan context = TokenSpan(ids).subspan(i - missing, width);
-      const std::uint64_t print = once || shown ? fingerprint(context) : 0;
-      const bool repeated = once && last.repeats(print);
+      if (once) last.expect(prints[i + kAhead]);
+      const bool repeated = once && last.repeats(prints[i]);
       if (i < parameters.first_position) {
         ++out_.dropped.short_context;
       } else if (repeated) {
         ++out_.dropped.repeated_context;
-      } else if (shown && shown_.contains(print)) {
+      } else if (shown && shown_.contains(prints[i])) {
         ++out_.dropped.prompt_context;
       } else {
         std::copy(context.begin(), context.end(),
