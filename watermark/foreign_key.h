@@ -23,8 +23,8 @@ struct WipingAllocator {
   using value_type = T;
   WipingAllocator() = default;
   template <typename U>
-  WipingAllocator(const WipingAllocator<U>& /*other*/) noexcept {
-  }  // NOLINT(google-explicit-constructor)
+  // NOLINTNEXTLINE(google-explicit-constructor): as allocators convert
+  WipingAllocator(const WipingAllocator<U>& /*other*/) noexcept {}
   T* allocate(std::size_t n) { return std::allocator<T>().allocate(n); }
   void deallocate(T* at, std::size_t n) noexcept {
     wipe(at, n * sizeof(T));

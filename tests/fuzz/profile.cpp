@@ -42,7 +42,7 @@ void check_mark(const ForeignMark& mark, std::uint8_t first) {
   require(bits ? model.a >= 1 && model.a <= 64 : true, "a token has 1 to 64 bits");
   require(mark.keys() == 1 || model.law == NullLaw::kTwoExponentialBounds,
           "two keys have the law of two");
-  std::vector<TokenId> contexts(3 * mark.context_tokens());
+  std::vector<TokenId> contexts(std::size_t{3} * mark.context_tokens());
   std::vector<TokenId> tokens(3);
   const std::uint32_t vocab_size = mark.profile().parameters().vocab_size;
   std::uint32_t next = first;
