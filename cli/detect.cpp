@@ -32,6 +32,7 @@ struct Flags {
   bool json = false;
   bool exit_status = false;
   bool skip_bad = false;
+  bool as_published = false;
   Output output{};
 };
 
@@ -98,10 +99,12 @@ Result<std::vector<Pair>> pair_up(const std::vector<LoadedProfile>& profiles,
       if (fits(profile, key)) out.emplace_back(&profile, &key);
     if (out.size() > before) continue;
     // With one key the reason is the key's.
-    const auto* foreign = std::get_if<ForeignKey>(&keys.front().key);
-    const auto* scheme = std::get_if<ForeignProfile>(&profile.profile);
-    if (keys.size() == 1 && foreign != nullptr && scheme != nullptr) {
-      Error error = ForeignMark::create(*scheme, *foreign).error();
+    if (keys.size() == 1) {
+      const auto* foreign = std::get_if<ForeignKey>(&keys.front().key);
+      const auto* scheme = std::get_if<ForeignProfile>(&profile.profile);
+      Error error{ErrorCode::kKey, "is not a key of the scheme of " + profile.path};
+      if (foreign != nullptr && scheme != nullptr)
+        error = ForeignMark::create(*scheme, *foreign).error();
       return fail(std::move(error).in_file(keys.front().path));
     }
     return fail(Error{ErrorCode::kKey, "no key that was given is one of this profile's scheme",
@@ -123,9 +126,10 @@ Result<detect::AnyDetector> make_detector(const Flags& flags, const Pair& pair,
                         std::string(foreign->scheme().id) +
                             " has no accounts: leave out --account, --accounts and --cohort",
                         loaded->path});
-    COUNTERMARK_TRY(detect::ForeignDetector detector,
-                    detect::ForeignDetector::create(std::get<ForeignKey>(key->key), *foreign,
-                                                    policy, flags.decoys, seed));
+    COUNTERMARK_TRY(
+        detect::ForeignDetector detector,
+        detect::ForeignDetector::create(std::get<ForeignKey>(key->key), *foreign, policy,
+                                        flags.decoys, seed, flags.as_published));
     return detect::AnyDetector(std::move(detector));
   }
   detect::Claim claim = flags.claim;
@@ -265,6 +269,8 @@ Run add_detect_command(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--threads", flags->threads, "0: one a processor")->capture_default_str();
   app.add_flag("--skip-bad", flags->skip_bad, "Report records that cannot be read, and go on");
+  app.add_flag("--as-published", flags->as_published,
+               "Show what another system's own detector would print; never used by the verdict");
   app.add_flag("--json", flags->json, "One line of JSON a document (countermark.detect/1)");
   app.add_flag("--exit-status", flags->exit_status,
                "Exit 0 if any text is detected, else 5 (no verdict on some) or 10");

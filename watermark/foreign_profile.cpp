@@ -247,9 +247,14 @@ std::string ForeignProfile::digest() const { return to_hex(sha256(canonical_json
 Result<AnyProfile> parse_profile(std::string_view json) {
   COUNTERMARK_TRY(const JsonDocument document, JsonDocument::parse(json));
   const auto scheme = document.root().find("scheme");
-  const bool foreign = document.root().is_object() && scheme != document.root().end() &&
-                       scheme->is_string() &&
-                       find_foreign_scheme(scheme->get_ref<const std::string&>()) != nullptr;
+  const bool named =
+      document.root().is_object() && scheme != document.root().end() && scheme->is_string();
+  const std::string id = named ? scheme->get<std::string>() : "";
+  const bool foreign = find_foreign_scheme(id) != nullptr;
+  // Before the members, which would be measured by our own scheme's.
+  if (named && !foreign && !id.starts_with("countermark/"))
+    return fail(document.error_at("/scheme", ErrorCode::kUnsupported,
+                                  "this version does not know the scheme"));
   if (!foreign) {
     COUNTERMARK_TRY(Profile profile, Profile::parse(json));
     return AnyProfile(std::move(profile));

@@ -100,7 +100,7 @@ Result<Profile> Profile::parse(std::string_view json) {
                                       " has ended: make a new profile (countermark profile new)"));
   if (scheme != kScheme)
     return fail(document.error_at("/scheme", ErrorCode::kUnsupported,
-                                  "this version knows only " + std::string(kScheme)));
+                                  "this version does not know the scheme"));
   if (!document.root().contains("layers") || !document.root()["layers"].is_array())
     return fail(document.error_at("/layers", ErrorCode::kInvalidInput, "expected an array"));
   Profile profile;

@@ -397,6 +397,127 @@ class CliTest(unittest.TestCase):
             self.assertGreater(judged("shown")["dropped"]["promptContext"], 90)
             self.assertEqual(judged("foreign")["dropped"]["promptContext"], 0)
 
+    # --- other systems' marks ---------------------------------------------------------------
+
+    def golden_text(self) -> Path:
+        """vLLM's own marked text, under key 42."""
+        vectors = json.loads((ROOT / "tests" / "vectors" / "foreign-published.json").read_text())
+        return self.file("golden.jsonl", json.dumps({"id": "golden", "ids": vectors["sequences"]["golden"]}) + "\n")
+
+    def foreign(self, name: str, **fields: object) -> Path:
+        return self.file(f"{name}.json", json.dumps(fields))
+
+    def test_a_deployed_mark_is_found_by_its_rank(self) -> None:
+        text = self.golden_text()
+        profile = self.foreign("gumbel", scheme="vllm-gumbel/philox4x32-10-v1")
+        key = self.file("published.key", "# vLLM's default\nint:42\n")
+        flags = ("detect", "-k", key, "-p", profile, "--ids-field", "ids", "--json", text)
+        out, err = self.call(*flags)
+        result = json.loads(out)
+        self.assertEqual((result["verdict"], result["reasons"]), ("inconclusive", ["too-few-decoys"]))
+        self.assertEqual(result["nullModel"]["reasons"], ["public-key"])
+        self.assertLess(result["log10P"], -60)
+        self.assertEqual(err.count("--decoys"), 2)
+        self.assertNotIn("asPublished", result)
+        out, err = self.call(*flags, "--alpha", "1e-2", "--decoys", 100, "--as-published")
+        result = json.loads(out)
+        self.assertEqual((result["verdict"], result["lineUp"]["rank"], err), ("detected", 1, ""))
+        published = result["asPublished"]
+        self.assertEqual((published["by"], published["scored"]), ("vLLM", 64))
+        self.assertAlmostEqual(published["statistic"], 296.272957878563, places=8)
+        self.assertAlmostEqual(published["pValue"] / 7.1281962809e-61, 1, places=8)
+        lines = self.call("detect", "-k", key, "-p", profile, "--ids-field", "ids", "--as-published", text)[0]
+        self.assertRegex(lines, r"log10 p +-60\.1.* of a model: public-key; the rank among decoys decides")
+        self.assertRegex(lines, r"as published +by vLLM: 64 scored, statistic 296\.273, log10 p -60\.15")
+        self.assertNotIn("by chance", lines)
+
+    def test_several_tests_at_once(self) -> None:
+        """Every key under every profile that takes it, corrected for all of them."""
+        text = self.golden_text()
+        one = self.foreign("one", scheme="vllm-gumbel/philox4x32-10-v1")
+        two = self.foreign("two", scheme="vllm-synthid/1", depth=8)
+        hexed = self.foreign("hexed", scheme="sglang-gumbel/1")
+        keys = [self.file(f"{i}.key", f"#id:key-{i}\nint:{10**17 + i}\n") for i in range(2)]
+        keys.append(self.file("hex.key", "hex:0123456789abcdef\n"))
+        flags = [part for key in (*keys, self.key) for part in ("-k", key)]
+        flags += [part for path in (one, two, hexed, MODEL / "profile.json") for part in ("-p", path)]
+        out, _ = self.call("detect", *flags, "--ids-field", "ids", "--json", text)
+        results = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual([(r["scheme"].split("/")[0], r["keyId"][:5]) for r in results[:5]],
+                         [("vllm-gumbel", "key-0"), ("vllm-gumbel", "key-1"), ("vllm-synthid", "key-0"),
+                          ("vllm-synthid", "key-1"), ("sglang-gumbel", "")])
+        self.assertEqual(results[5]["scheme"], "countermark/1")
+        for index, result in enumerate(results):
+            self.assertEqual((result["hypotheses"], result["ledger"]["test"]), (6, index))
+            self.assertEqual(result["ledger"]["tests"], results[0]["ledger"]["tests"])
+        alone = json.loads(self.call("detect", "-k", keys[0], "-p", one, "--ids-field", "ids", "--json", text)[0])
+        self.assertNotIn("ledger", alone)
+        self.assertAlmostEqual(results[0]["log10P"], min(0, alone["log10P"] + 0.77815), places=3)
+        lines, _ = self.call("detect", *flags, "--ids-field", "ids", text)
+        self.assertEqual(lines.count("of 6, all p-values corrected for them"), 6)
+        again, _ = self.call("detect", *flags, "--ids-field", "ids", "--json", "--decoys", 30, "--threads", 1, text)
+        for threads in (2, 5):
+            self.assertEqual(self.call("detect", *flags, "--ids-field", "ids", "--json", "--decoys", 30, "--threads",
+                                       threads, text)[0], again)
+
+    def test_exit_status_counts_models_without_decoys_as_no_verdict(self) -> None:
+        text = self.golden_text()
+        profile = self.foreign("gumbel", scheme="vllm-gumbel/philox4x32-10-v1")
+        key = self.file("published.key", "int:42\n")
+        flags = ("detect", "-k", key, "-p", profile, "--ids-field", "ids", "--exit-status", text)
+        self.call(*flags, code=5)
+        self.call(*flags, "--alpha", ".1", "--decoys", 20)
+        other = self.file("other.key", "int:43\n")
+        self.call("detect", "-k", other, *flags[3:], "--alpha", ".1", "--decoys", 20, code=10)
+
+    def test_foreign_keys_and_profiles_that_do_not_fit(self) -> None:
+        text = self.golden_text()
+        kgw = {"scheme": "hf-kgw/1", "vocabSize": 1000}
+        integer = self.file("integer.key", "int:7777777777\n")
+        bad_profiles: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
+            "gamma": ({**kgw, "gamma": "0/4"}, ("gamma", "between 0 and 1")),
+            "depth": ({"scheme": "hf-synthid/1", "depth": 0}, ("depth", "1")),
+            "cuda": ({**kgw, "device": "cuda"}, ("device", "CUDA")),
+            "unsized": ({"scheme": "hf-kgw/1"}, ("vocabSize",)),
+            "unknown": ({**kgw, "gama": "1/4"}, ("gama",)),
+            "another": ({**kgw, "scheme": "hf-kgw/2"}, ("scheme", "does not know")),
+        }
+        for name, (fields, says) in bad_profiles.items():
+            bad = self.foreign(f"bad-{name}", **fields)
+            self.refused(3, "detect", "-k", integer, "-p", bad, "--ids-field", "ids", text,
+                         says=(f"bad-{name}.json", *says))
+        gumbel = self.foreign("gumbel", scheme="vllm-gumbel/philox4x32-10-v1")
+        synthid = self.foreign("synthid", scheme="hf-synthid/1", depth=3)
+        for name, content, profile, code, says in (
+            ("negative", "int:-7777777777", gumbel, 4, "not a negative one"),
+            ("form", "hex:7777777777", gumbel, 4, "takes a key written int:"),
+            ("typo", "int:7777777777x", gumbel, 4, "byte 4"),
+            ("several", "int:7777777777\nint:7777777778", gumbel, 4, "second line"),
+            ("ints", "ints:7777777777,8", synthid, 3, "depth is 3"),
+            ("short", "hex:0123456789abcdef", self.foreign("dual", scheme="sglang-dual-gumbel/1"), 4, "32"),
+            ("ours", self.key.read_text(), gumbel, 4, "not a key of the scheme of"),
+        ):
+            bad = self.file(f"bad-{name}.key", content + "\n")
+            err = self.refused(code, "detect", "-k", bad, "-p", profile, "--ids-field", "ids", text, says=(says,))
+            self.assertNotIn("77777777", err)
+        loose = self.file("loose.key", "int:7777777777\n", 0o644)
+        self.refused(4, "detect", "-k", loose, "-p", gumbel, text, says=("loose.key", "chmod 600"))
+        # What is given is looked for, or refused.
+        unused = self.file("unused.key", "hex:0123456789abcdef\n")
+        self.refused(4, "detect", "-k", integer, "-k", unused, "-p", gumbel, "--ids-field", "ids", text,
+                     says=("unused.key", "no profile that was given"))
+        self.refused(4, "detect", "-k", integer, "-p", gumbel, "-p", MODEL / "profile.json", "--ids-field", "ids",
+                     text, says=("integer.key", "not a key of the scheme of", "profile.json"))
+        self.refused(4, "detect", "-k", integer, "-k", unused, "-p", gumbel, "-p", MODEL / "profile.json",
+                     "--ids-field", "ids", text, says=("profile.json", "no key that was given"))
+        self.refused(2, "detect", "-k", integer, "-p", gumbel, "--account", "alice", "--ids-field", "ids", text,
+                     says=("gumbel.json", "has no accounts"))
+        # The text's ids, and text without a tokenizer.
+        small = self.foreign("small", scheme="hf-kgw/1", vocabSize=100)
+        self.refused(3, "detect", "-k", integer, "-p", small, "--ids-field", "ids", text,
+                     says=("golden.jsonl", "ids", "token id 124 at index 7", "vocabulary of 100"))
+        self.refused(3, "detect", "-k", integer, "-p", gumbel, self.text, says=("alice.txt", "no tokenizer"))
+
     def test_an_account_list_is_searched(self) -> None:
         accounts = self.file("accounts.txt", "# all\n" + "".join(f"user-{i}\n" for i in range(500)) + "alice\n")
         result = json.loads(self.call("detect", "-k", self.key, "--accounts", accounts, "--json", self.text)[0])

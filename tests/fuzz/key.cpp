@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any bytes as the text of a key, and, behind a checksum that is right, any bytes as its payload.
 // A key that is accepted is written as it was read, and an error repeats nothing of the text.
+// The same bytes as a key of another system: what is accepted has the form it says, and decoys too.
 #include "watermark/key.h"
 
+#include <algorithm>
+#include <array>
+
 #include "tests/fuzz/fuzz.h"
+#include "watermark/foreign_key.h"
 
 namespace {
 
@@ -73,12 +78,55 @@ void check_text(std::string_view text) {
   }
 }
 
+void check_foreign(std::string_view text) {
+  using countermark::ForeignKey;
+  const auto key = ForeignKey::parse(text);
+  if (!key) {
+    countermark::fuzz::check_error(key.error(), text.size());
+    require(key.error().code == countermark::ErrorCode::kKey, "the code is pinned");
+    return;
+  }
+  require(ForeignKey::is_one(text), "a foreign key is recognised");
+  require(countermark::find_invalid_utf8(key->name()) == countermark::kValidUtf8,
+          "a name can be printed");
+  const bool numbers =
+      key->form() == ForeignKey::Form::kInteger || key->form() == ForeignKey::Form::kIntegers;
+  require(key->integers().empty() != numbers && key->text().empty() == numbers,
+          "a key has what its form says");
+  for (const auto& value : key->integers())
+    require(value.wide() >= -(countermark::KeyInteger::Wide{1} << 63) &&
+                value.wide() < countermark::KeyInteger::Wide{1} << 64 &&
+                value.negative == (value.wide() < 0),
+            "an integer is in range");
+
+  // Its canonical text reads back the same.
+  std::string written = std::string(key_form_name(key->form())) + ":" + std::string(key->text());
+  for (std::size_t i = 0; i < key->integers().size(); ++i) {
+    const auto& value = key->integers()[i];
+    written += (i == 0 ? "" : ",") + (value.negative
+                                          ? std::to_string(static_cast<std::int64_t>(value.bits))
+                                          : std::to_string(value.bits));
+  }
+  const ForeignKey again = countermark::fuzz::must(ForeignKey::parse(written), "a key reads back");
+  require(again.form() == key->form() && again.integers() == key->integers() &&
+              again.text() == key->text(),
+          "a key reads back the same");
+
+  const std::array<std::uint8_t, 4> seed = {1, 2, 3, 4};
+  const ForeignKey decoy = key->decoy(seed, text.size());
+  require(decoy.form() == key->form() && decoy.integers().size() == key->integers().size() &&
+              decoy.text().size() == key->text().size() && decoy.name().empty(),
+          "a decoy has the key's form");
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   countermark::fuzz::Input input(data, size);
   if (input.below(2) == 0) {
-    check_text(input.rest());
+    const std::string_view text = input.rest();
+    check_text(text);
+    check_foreign(text);
     return 0;
   }
   const std::string_view payload = input.rest();

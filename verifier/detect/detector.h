@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "verifier/detect/as_published.h"
 #include "verifier/detect/line_up.h"
 #include "verifier/detect/policy.h"
 #include "verifier/detect/tape.h"
@@ -50,6 +51,8 @@ struct Detection {
   std::vector<StreamFinding> streams{};
   std::uint64_t accounts_searched = 0;
   std::optional<LineUp> line_up{};
+  // What the source's own detector gives, where that was asked for; no verdict looks at it.
+  std::optional<AsPublished> as_published{};
 };
 
 // What a test looks for, and by which thresholds: what reports name it by.

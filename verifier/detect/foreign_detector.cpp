@@ -2,6 +2,9 @@
 #include "verifier/detect/foreign_detector.h"
 
 #include <algorithm>
+#include <atomic>
+#include <optional>
+#include <thread>
 #include <utility>
 
 #include "verifier/stats/published.h"
@@ -13,12 +16,14 @@ namespace {
 // Of more decoys than this a calibration learns nothing that matters.
 constexpr std::uint32_t kCalibrated = 1'000;
 
-// A decoy's p-value for the look at all of them: a count's mid-p, which is uniform where its
-// p-value is larger.
+// A decoy's p-value for the look at all of them, in double precision where there is one: a count's
+// mid-p, which is uniform where its p-value is larger.
 stats::PValue calibration_p(const NullModel& model, const Tally& tally) {
   double mid = 0;
   switch (model.law) {
     case NullLaw::kExponentialBound:
+      mid = stats::gumbel_p(tally.n, static_cast<double>(tally.sum) * 0x1p-20).p;
+      break;
     case NullLaw::kTwoExponentialBounds:
       return tail(model, tally);
     case NullLaw::kGreenList:
@@ -38,12 +43,14 @@ stats::PValue calibration_p(const NullModel& model, const Tally& tally) {
 
 Result<ForeignDetector> ForeignDetector::create(const ForeignKey& key,
                                                 const ForeignProfile& profile, Policy policy,
-                                                std::uint32_t decoys, std::string decoy_seed) {
+                                                std::uint32_t decoys, std::string decoy_seed,
+                                                bool as_published) {
   COUNTERMARK_TRY(SharedForeignMark mark, ForeignMark::create(profile, key));
   ForeignDetector detector(key, std::move(mark), policy);
   detector.model_reasons_ = model_reasons(profile, key);
   detector.decoys_ = decoys;
   detector.decoy_seed_ = std::move(decoy_seed);
+  detector.as_published_ = as_published;
   return detector;
 }
 
@@ -52,25 +59,36 @@ Subject ForeignDetector::subject() const {
 }
 
 LineUp ForeignDetector::line_up(const TokenText& text, const ForeignTuples& tuples,
-                                const Tally& truth) const {
+                                const Tally& truth, unsigned threads) const {
   const auto seed = hmac_sha256(digest_of(text), as_bytes(decoy_seed_));
   const NullModel model = mark_->null_model();
-  std::vector<Tally> decoys;
-  std::vector<stats::PValue> calibration;
-  for (std::uint32_t i = 0; i < decoys_; ++i) {
-    // A decoy has the key's form, and so every scheme takes it that takes the key.
-    const auto mark = ForeignMark::create(mark_->profile(), key_.decoy(seed, i));
-    decoys.push_back(mark ? tally(**mark, tuples) : Tally{});
-    if (i < kCalibrated && decoys.back().n > 0)
-      calibration.push_back(calibration_p(model, decoys.back()));
+  std::vector<Tally> decoys(decoys_);
+  std::vector<std::optional<stats::PValue>> judged(std::min(decoys_, kCalibrated));
+  std::atomic<std::uint32_t> next{0};
+  const auto work = [&] {
+    ForeignTallier tallier;
+    for (std::uint32_t i = next++; i < decoys_; i = next++) {
+      // A decoy has the key's form, and so every scheme takes it that takes the key.
+      const auto mark = ForeignMark::create(mark_->profile(), key_.decoy(seed, i));
+      if (mark) decoys[i] = tallier.tally(**mark, tuples);
+      if (i < judged.size() && decoys[i].n > 0) judged[i] = calibration_p(model, decoys[i]);
+    }
+  };
+  {
+    std::vector<std::jthread> helpers;
+    for (unsigned i = 1; i < std::min(threads, decoys_); ++i) helpers.emplace_back(work);
+    work();
   }
+  std::vector<stats::PValue> calibration;
+  for (const auto& p : judged)
+    if (p) calibration.push_back(*p);
   LineUp out = compare(
       truth, decoys, [&model](const Tally& of) { return tail(model, of); }, calibration);
   out.seed = to_hex(seed);
   return out;
 }
 
-Result<Detection> ForeignDetector::detect(const TokenText& text) const {
+Result<Detection> ForeignDetector::detect(const TokenText& text, unsigned threads) const {
   COUNTERMARK_TRY(const ForeignTuples tuples, collect(mark_->profile(), text));
   const Tally truth = tally(*mark_, tuples);
 
@@ -79,7 +97,8 @@ Result<Detection> ForeignDetector::detect(const TokenText& text) const {
   detection.dropped = tuples.dropped;
   detection.dropped.repeated_tuple += tuples.tokens.size() - truth.n;
   detection.evidence = weigh(mark_->null_model(), truth, policy_.tests);
-  if (decoys_ > 0) detection.line_up = line_up(text, tuples, truth);
+  if (as_published_) detection.as_published = as_published(*mark_, key_, text);
+  if (decoys_ > 0) detection.line_up = line_up(text, tuples, truth, threads);
 
   if (!model_reasons_.empty()) {
     detection.evidence.model_reasons = model_reasons_;

@@ -19,14 +19,16 @@ namespace countermark::detect {
 
 class ForeignDetector {
  public:
-  // As Detector::create; errors of the key and the profile as ForeignMark::create.
+  // As Detector::create; errors of the key and the profile as ForeignMark::create. With
+  // `as_published` the source's own numbers stand beside each verdict.
   static Result<ForeignDetector> create(const ForeignKey& key, const ForeignProfile& profile,
                                         Policy policy, std::uint32_t decoys = 0,
-                                        std::string decoy_seed = {});
+                                        std::string decoy_seed = {}, bool as_published = false);
 
   // kMismatch for ids that the profile's vocabulary does not have. O(tokens), and that once more
-  // for every decoy. Thread-safe.
-  Result<Detection> detect(const TokenText& text) const;
+  // for every decoy; decoys share up to `threads` threads, which change nothing of the result.
+  // Thread-safe.
+  Result<Detection> detect(const TokenText& text, unsigned threads = 1) const;
 
   Subject subject() const;
   const ForeignMark& mark() const noexcept { return *mark_; }
@@ -36,7 +38,8 @@ class ForeignDetector {
   ForeignDetector(ForeignKey key, SharedForeignMark mark, Policy policy)
       : key_(std::move(key)), mark_(std::move(mark)), policy_(policy) {}
 
-  LineUp line_up(const TokenText& text, const ForeignTuples& tuples, const Tally& truth) const;
+  LineUp line_up(const TokenText& text, const ForeignTuples& tuples, const Tally& truth,
+                 unsigned threads) const;
 
   ForeignKey key_;
   SharedForeignMark mark_;
@@ -44,6 +47,7 @@ class ForeignDetector {
   std::vector<std::string> model_reasons_{};
   std::uint32_t decoys_ = 0;
   std::string decoy_seed_{};
+  bool as_published_ = false;
 };
 
 }  // namespace countermark::detect

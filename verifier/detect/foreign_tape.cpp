@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "verifier/detect/foreign_tape.h"
 
-#include <deque>
+#include <algorithm>
+#include <bit>
 #include <string>
-#include <unordered_map>
-#include <unordered_set>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -16,6 +15,8 @@ namespace {
 
 // Seed 0: contexts are public, and a collision only drops a tuple.
 std::uint64_t fingerprint(TokenSpan context) noexcept {
+  // The usual width as a constant, which XXH3 makes use of.
+  if (context.size() == 4) return XXH3_64bits(context.data(), 16);
   return XXH3_64bits(context.data(), context.size_bytes());
 }
 
@@ -24,28 +25,44 @@ std::uint64_t fingerprint(const PrfInput& input) noexcept {
   return XXH3_64bits(fields, sizeof fields);
 }
 
-// The latest `limit` contexts of a response, repeats included; 0: all of them.
-class RecentContexts {
- public:
-  explicit RecentContexts(std::size_t limit) : limit_(limit) {}
+// A process without a kernel has stopped before.
+const Kernel& kernel() {
+  const auto active = active_kernel();
+  return active ? **active : countermark_kernel_portable;
+}
 
-  // Whether the context is among them; then it becomes the latest.
-  bool repeats(std::uint64_t context) {
-    const bool seen = ++counts_[context] > 1;
-    if (limit_ == 0) return seen;
-    order_.push_back(context);
-    if (order_.size() > limit_) {
-      const auto oldest = counts_.find(order_.front());
-      if (--oldest->second == 0) counts_.erase(oldest);
-      order_.pop_front();
-    }
-    return seen;
+// Where each context of a response stood last, for "is it among the latest `limit` contexts,
+// repeats included?"; 0: among all of them. Contexts that share a fingerprint are one.
+class LastPositions {
+ public:
+  LastPositions(std::size_t contexts, std::uint32_t limit)
+      : limit_(limit == 0 ? contexts : limit), slots_(std::bit_ceil(2 * contexts + 1)) {}
+
+  // Brings the place of a context that comes soon.
+  void expect(std::uint64_t context) const noexcept {
+    __builtin_prefetch(&slots_[context & (slots_.size() - 1)], 1);
+  }
+
+  // Of the next context.
+  bool repeats(std::uint64_t context) noexcept {
+    ++count_;
+    const std::size_t mask = slots_.size() - 1;
+    std::size_t at = context & mask;
+    while (slots_[at].count != 0 && slots_[at].context != context) at = (at + 1) & mask;
+    const bool repeated = slots_[at].count != 0 && count_ - slots_[at].count <= limit_;
+    slots_[at] = {context, count_};
+    return repeated;
   }
 
  private:
-  std::size_t limit_;
-  std::unordered_map<std::uint64_t, std::uint32_t> counts_{};
-  std::deque<std::uint64_t> order_{};
+  struct Slot {
+    std::uint64_t context = 0;
+    std::uint64_t count = 0;  // contexts up to it; 0: free
+  };
+
+  std::uint64_t limit_;
+  std::uint64_t count_ = 0;
+  std::vector<Slot> slots_;
 };
 
 Status check_ids(const ForeignProfile& profile, const TokenText& text) {
@@ -63,16 +80,19 @@ Status check_ids(const ForeignProfile& profile, const TokenText& text) {
 
 // The contexts that the author of the text was shown: of every token of what is not scored and,
 // where contexts do not reach from there into the response, the one behind it.
-std::unordered_set<std::uint64_t> shown_contexts(const ForeignProfile& profile,
-                                                 const TokenText& text) {
-  std::unordered_set<std::uint64_t> out;
+FingerprintSet shown_contexts(const ForeignProfile& profile, const TokenText& text) {
+  FingerprintSet out(kernel());
   const std::size_t width = profile.context_tokens();
   const std::size_t behind = profile.parameters().prompt_included ? 0 : 1;
+  std::vector<std::uint64_t> prints;
+  std::vector<std::uint8_t> fresh;
   if (width == 0) return out;
   for (const TokenSegment& segment : text) {
     if (segment.scored) continue;
+    prints.clear();
     for (std::size_t end = width; end < segment.ids.size() + behind; ++end)
-      out.insert(fingerprint(TokenSpan(segment.ids).subspan(end - width, width)));
+      prints.push_back(fingerprint(TokenSpan(segment.ids).subspan(end - width, width)));
+    out.insert(prints, fresh);
   }
   return out;
 }
@@ -92,48 +112,64 @@ class Collector {
   ForeignTuples take() { return std::move(out_); }
 
  private:
+  // Where the contexts of tokens without predecessors begin: what they reach back to.
+  std::vector<TokenId> before(TokenSpan prompt) const {
+    const std::size_t width = out_.width;
+    if (profile_->parameters().prompt_included) {
+      const TokenSpan end = prompt.last(std::min(prompt.size(), width));
+      return {end.begin(), end.end()};
+    }
+    if (profile_->scheme().padding) return std::vector<TokenId>(width, *profile_->scheme().padding);
+    return {};
+  }
+
   void add(TokenSpan prompt, TokenSpan response) {
     const ForeignParameters& parameters = profile_->parameters();
     const std::size_t width = out_.width;
-    // What the first contexts reach back to.
-    std::vector<TokenId> before;
-    if (parameters.prompt_included)
-      before.assign(prompt.end() - static_cast<std::ptrdiff_t>(std::min(prompt.size(), width)),
-                    prompt.end());
-    else if (profile_->scheme().padding)
-      before.assign(width, *profile_->scheme().padding);
-    std::vector<TokenId> ids = before;
+    std::vector<TokenId> ids = before(prompt);
+    const std::size_t missing = width - ids.size();
     ids.insert(ids.end(), response.begin(), response.end());
 
     const bool once = parameters.dedup == Dedup::kContext;
-    RecentContexts recent(parameters.history_limit);
-    for (std::size_t i = 0; i < response.size(); ++i) {
-      const std::size_t at = before.size() + i;
-      if (at < width) {
-        ++out_.dropped.short_context;
-        continue;
-      }
-      const TokenSpan context = TokenSpan(ids).subspan(at - width, width);
-      const bool needs_print = once || !shown_.empty();
-      const std::uint64_t print = needs_print ? fingerprint(context) : 0;
-      const bool repeated = once && recent.repeats(print);
+    const bool shown = shown_.size() > 0;
+    constexpr std::size_t kAhead = 12;
+    std::vector<std::uint64_t> prints(response.size() + kAhead);
+    if (once || shown)
+      for (std::size_t i = missing; i < response.size(); ++i)
+        prints[i] = fingerprint(TokenSpan(ids).subspan(i - missing, width));
+    LastPositions last(once ? response.size() : 0, parameters.history_limit);
+    const std::size_t size = out_.tokens.size();
+    out_.contexts.resize((size + response.size()) * width);
+    out_.tokens.resize(size + response.size());
+    out_.positions.resize(size + response.size());
+    std::size_t at = size;
+    out_.dropped.short_context += std::min(missing, response.size());
+    for (std::size_t i = missing; i < response.size(); ++i) {
+      const TokenSpan context = TokenSpan(ids).subspan(i - missing, width);
+      if (once) last.expect(prints[i + kAhead]);
+      const bool repeated = once && last.repeats(prints[i]);
       if (i < parameters.first_position) {
         ++out_.dropped.short_context;
       } else if (repeated) {
         ++out_.dropped.repeated_context;
-      } else if (shown_.contains(print)) {
+      } else if (shown && shown_.contains(prints[i])) {
         ++out_.dropped.prompt_context;
       } else {
-        out_.contexts.insert(out_.contexts.end(), context.begin(), context.end());
-        out_.tokens.push_back(response[i]);
-        out_.positions.push_back(out_.text_tokens + i);
+        std::copy(context.begin(), context.end(),
+                  out_.contexts.begin() + static_cast<std::ptrdiff_t>(at * width));
+        out_.tokens[at] = response[i];
+        out_.positions[at] = out_.text_tokens + i;
+        ++at;
       }
     }
+    out_.contexts.resize(at * width);
+    out_.tokens.resize(at);
+    out_.positions.resize(at);
     out_.text_tokens += response.size();
   }
 
   const ForeignProfile* profile_;
-  std::unordered_set<std::uint64_t> shown_;
+  FingerprintSet shown_;
   ForeignTuples out_{};
 };
 
@@ -144,49 +180,84 @@ Result<ForeignTuples> collect(const ForeignProfile& profile, const TokenText& te
   return Collector(profile, text).take();
 }
 
-ForeignScores score(const ForeignMark& mark, const ForeignTuples& tuples) {
+ForeignTallier::ForeignTallier() : seen_(kernel()) {}
+
+void ForeignTallier::begin(const ForeignMark& mark, const ForeignTuples& tuples) {
+  // Piece by piece, so that what is computed of one stays near; lists are made once for all tokens
+  // that share one.
+  constexpr std::size_t kPiece = 1'024;
+  model_ = mark.null_model();
   const std::size_t size = tuples.tokens.size();
-  std::vector<PrfInput> inputs(size);
-  mark.inputs(0, tuples.contexts, tuples.tokens, inputs);
+  piece_ = model_.law == NullLaw::kGreenList ? size : std::min(size, kPiece);
+  seen_.clear(size);
+}
 
-  std::vector<std::uint64_t> prints(size);
-  for (std::size_t i = 0; i < size; ++i) prints[i] = fingerprint(inputs[i]);
-  // A process without a kernel has stopped before.
-  const auto kernel = active_kernel();
-  FingerprintSet seen(kernel ? **kernel : countermark_kernel_portable);
-  std::vector<std::uint8_t> fresh;
-  seen.insert(prints, fresh);
-  ForeignScores out;
-  for (std::size_t i = 0; i < size; ++i)
-    if (fresh[i] != 0) out.tuples.push_back(static_cast<std::uint32_t>(i));
+bool ForeignTallier::score_piece(const ForeignMark& mark, const ForeignTuples& tuples,
+                                 std::size_t first, std::size_t count) {
+  const TokenSpan contexts =
+      TokenSpan(tuples.contexts).subspan(first * tuples.width, count * tuples.width);
+  const TokenSpan tokens = TokenSpan(tuples.tokens).subspan(first, count);
+  inputs_.resize(count);
+  prints_.resize(count);
+  mark.inputs(0, contexts, tokens, inputs_);
+  for (std::size_t i = 0; i < count; ++i) prints_[i] = fingerprint(inputs_[i]);
+  const std::size_t fresh = seen_.insert(prints_, fresh_);
 
-  const auto keep = [&out](std::vector<PrfInput>& all) {
-    for (std::size_t i = 0; i < out.tuples.size(); ++i) all[i] = all[out.tuples[i]];
-    all.resize(out.tuples.size());
+  const auto keep = [&] {
+    if (fresh == count) return;
+    for (std::size_t i = 0; i < fresh; ++i) inputs_[i] = inputs_[kept_[i]];
+    inputs_.resize(fresh);
   };
-  keep(inputs);
-  std::vector<std::uint64_t> raws(inputs.size());
-  std::vector<std::uint32_t> units(inputs.size());
-  mark.raw_values(0, inputs, raws);
-  scores(mark, raws, units);
-  out.scores.assign(units.begin(), units.end());
-  if (mark.keys() == 1) return out;
+  if (fresh < count) {
+    kept_.clear();
+    for (std::size_t i = 0; i < count; ++i)
+      if (fresh_[i] != 0) kept_.push_back(static_cast<std::uint32_t>(i));
+  }
+  keep();
+  raws_.resize(fresh);
+  units_.resize(fresh);
+  mark.raw_values(0, inputs_, raws_);
+  scores(mark, raws_, units_);
+  scores_.assign(units_.begin(), units_.end());
+  if (mark.keys() == 1) return fresh < count;
 
-  const NullModel model = mark.null_model();
-  inputs.resize(size);
-  mark.inputs(1, tuples.contexts, tuples.tokens, inputs);
-  keep(inputs);
-  mark.raw_values(1, inputs, raws);
-  scores(mark, raws, units);
-  for (std::size_t i = 0; i < units.size(); ++i)
-    out.scores[i] = model.a * out.scores[i] + model.b * units[i];
+  inputs_.resize(count);
+  mark.inputs(1, contexts, tokens, inputs_);
+  keep();
+  mark.raw_values(1, inputs_, raws_);
+  scores(mark, raws_, units_);
+  for (std::size_t i = 0; i < fresh; ++i) scores_[i] = model_.a * scores_[i] + model_.b * units_[i];
+  return fresh < count;
+}
+
+Tally ForeignTallier::tally(const ForeignMark& mark, const ForeignTuples& tuples) {
+  Tally out;
+  begin(mark, tuples);
+  for (std::size_t first = 0; first < tuples.tokens.size(); first += piece_) {
+    score_piece(mark, tuples, first, std::min(piece_, tuples.tokens.size() - first));
+    out.n += scores_.size();
+    for (const std::uint64_t score : scores_) out.sum += score;
+  }
+  return out;
+}
+
+ForeignScores score(const ForeignMark& mark, const ForeignTuples& tuples) {
+  ForeignScores out;
+  ForeignTallier tallier;
+  tallier.begin(mark, tuples);
+  for (std::size_t first = 0; first < tuples.tokens.size(); first += tallier.piece_) {
+    const bool some = tallier.score_piece(mark, tuples, first,
+                                          std::min(tallier.piece_, tuples.tokens.size() - first));
+    for (std::size_t i = 0; i < tallier.scores_.size(); ++i)
+      out.tuples.push_back(static_cast<std::uint32_t>(first + (some ? tallier.kept_[i] : i)));
+    out.scores.insert(out.scores.end(), tallier.scores_.begin(), tallier.scores_.end());
+  }
   return out;
 }
 
 Tally tally(const ForeignMark& mark, const ForeignTuples& tuples) {
-  Tally out;
-  for (const std::uint64_t score : score(mark, tuples).scores) out += Tally{1, score};
-  return out;
+  thread_local ForeignTallier tallier;
+  return tallier.tally(mark, tuples);
 }
 
 }  // namespace countermark::detect

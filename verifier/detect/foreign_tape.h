@@ -44,7 +44,38 @@ struct ForeignScores {
 
 ForeignScores score(const ForeignMark& mark, const ForeignTuples& tuples);
 
-// Their tally alone.
+// Tallies of one text after the other, or of one text under one key after the other, in memory that
+// is kept. Not thread-safe.
+class ForeignTallier {
+ public:
+  ForeignTallier();
+
+  // The sum of all that `score` gives.
+  Tally tally(const ForeignMark& mark, const ForeignTuples& tuples);
+
+ private:
+  friend ForeignScores score(const ForeignMark& mark, const ForeignTuples& tuples);
+
+  void begin(const ForeignMark& mark, const ForeignTuples& tuples);
+  // Leaves of the tuples from `first` on, `count` of them, those whose PRF input is new: their
+  // scores in scores_, their indices from `first` on in kept_. False when all are new; kept_ is not
+  // written then.
+  bool score_piece(const ForeignMark& mark, const ForeignTuples& tuples, std::size_t first,
+                   std::size_t count);
+
+  FingerprintSet seen_;
+  NullModel model_{};
+  std::size_t piece_ = 0;
+  std::vector<PrfInput> inputs_{};
+  std::vector<std::uint64_t> prints_{};
+  std::vector<std::uint8_t> fresh_{};
+  std::vector<std::uint32_t> kept_{};
+  std::vector<std::uint64_t> raws_{};
+  std::vector<std::uint32_t> units_{};
+  std::vector<std::uint64_t> scores_{};
+};
+
+// One tally alone.
 Tally tally(const ForeignMark& mark, const ForeignTuples& tuples);
 
 }  // namespace countermark::detect

@@ -6,7 +6,8 @@
 
 namespace countermark::detect {
 
-Result<std::vector<Detection>> Panel::detect(const text::Document& document) const {
+Result<std::vector<Detection>> Panel::detect(const text::Document& document,
+                                             unsigned threads) const {
   std::map<const text::Tokenizer*, TokenText> texts;
   std::vector<Detection> out;
   for (const Test& test : tests_) {
@@ -14,8 +15,10 @@ Result<std::vector<Detection>> Panel::detect(const text::Document& document) con
     if (!texts.contains(tokenizer)) {
       COUNTERMARK_TRY(texts[tokenizer], tokenize(document, tokenizer));
     }
-    auto detection = std::visit(
-        [&](const auto& detector) { return detector.detect(texts[tokenizer]); }, test.detector);
+    const auto* const foreign = std::get_if<ForeignDetector>(&test.detector);
+    auto detection = foreign != nullptr
+                         ? foreign->detect(texts[tokenizer], threads)
+                         : std::get<Detector>(test.detector).detect(texts[tokenizer]);
     if (!detection) {
       Error error = std::move(detection).error();
       if (error.field.empty()) error.field = document.field;

@@ -27,8 +27,9 @@ class Panel {
   explicit Panel(std::vector<Test> tests) : tests_(std::move(tests)) {}
 
   // One detection a test, in their order; a document that one of them cannot read is an error.
-  // Each tokenizer reads the document once. Thread-safe.
-  Result<std::vector<Detection>> detect(const text::Document& document) const;
+  // Each tokenizer reads the document once. The decoys of other systems' marks share up to
+  // `threads` threads. Thread-safe.
+  Result<std::vector<Detection>> detect(const text::Document& document, unsigned threads = 1) const;
 
   // What each test looks for, in order.
   std::vector<Subject> subjects() const;

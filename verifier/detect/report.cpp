@@ -97,6 +97,37 @@ ordered_json line_up_json(const LineUp& line_up) {
           {"calibrated", line_up.calibrated}};
 }
 
+// As many digits as the source's own arithmetic leaves alike everywhere.
+double twelve_digits(double value) {
+  char buffer[64];
+  const auto end =
+      std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific, 11);
+  double out = 0;
+  std::from_chars(buffer, end.ptr, out);
+  return out;
+}
+
+double rounded_log10(const stats::PublishedP& p) {
+  const double value = std::round(p.log10_p * 1e4) / 1e4;
+  return value == 0 ? 0 : value;
+}
+
+ordered_json as_published_json(const AsPublished& numbers) {
+  ordered_json out = {{"by", numbers.by}, {"scored", numbers.scored}};
+  if (const auto* count = std::get_if<std::uint64_t>(&numbers.statistic))
+    out["statistic"] = *count;
+  else
+    out["statistic"] = twelve_digits(std::get<double>(numbers.statistic));
+  if (numbers.weighted_mean) out["weightedMean"] = twelve_digits(*numbers.weighted_mean);
+  if (numbers.z) out["z"] = twelve_digits(*numbers.z);
+  if (numbers.p) {
+    out["pValue"] = twelve_digits(numbers.p->p);
+    out["log10P"] = rounded_log10(*numbers.p);
+  }
+  if (numbers.decision) out["decision"] = *numbers.decision;
+  return out;
+}
+
 // All tests that the document was put to, this one among them.
 ordered_json ledger_json(const Entry& entry) {
   ordered_json tests = ordered_json::array();
@@ -120,6 +151,19 @@ std::string layer_list(const std::vector<LayerKind>& layers) {
   for (const LayerKind layer : layers)
     out += (out.empty() ? "" : " + ") + std::string(layer_name(layer));
   return out;
+}
+
+std::string as_published_text(const AsPublished& numbers) {
+  const auto* count = std::get_if<std::uint64_t>(&numbers.statistic);
+  std::string out =
+      "by " + numbers.by + ": " + std::to_string(numbers.scored) + " scored, " +
+      (numbers.weighted_mean ? "mean " : "statistic ") +
+      (count != nullptr ? std::to_string(*count) : fixed(std::get<double>(numbers.statistic), 3));
+  if (numbers.weighted_mean) out += ", weighted mean " + fixed(*numbers.weighted_mean, 3);
+  if (numbers.z) out += ", z " + fixed(*numbers.z, 2);
+  if (numbers.p) out += ", log10 p " + fixed(rounded_log10(*numbers.p), 2);
+  if (numbers.decision) out += *numbers.decision ? ", marked" : ", not marked";
+  return out + "; the verdict does not look at it";
 }
 
 std::string row(const std::string& name, const std::string& value) {
@@ -152,6 +196,7 @@ std::string to_json_line(const text::Document& document, const Entry& entry) {
   out["streams"] = std::move(streams);
   out["accountsSearched"] = detection.accounts_searched;
   if (detection.line_up) out["lineUp"] = line_up_json(*detection.line_up);
+  if (detection.as_published) out["asPublished"] = as_published_json(*detection.as_published);
   out["policy"] = {{"schema", "countermark.policy/1"},
                    {"alpha", subject.policy.alpha.to_string()},
                    {"minimumScored", subject.policy.minimum_scored}};
@@ -218,6 +263,8 @@ std::string to_text(const text::Document& document, const Entry& entry) {
                               PValue::from_double(line_up.p).to_string() + "; decoys have mean " +
                               fixed(line_up.mean, 3) + ", variance " + fixed(line_up.variance, 3));
   }
+  if (detection.as_published)
+    out += row("as published", as_published_text(*detection.as_published));
   out += row("key", (subject.key_id.empty() ? "without a name" : subject.key_id) +
                         (subject.model.empty()
                              ? ""

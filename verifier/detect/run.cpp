@@ -14,12 +14,15 @@ namespace {
 constexpr std::size_t kBatch = 32;
 
 void detect_batch(std::vector<Outcome>& batch, const Panel& panel, unsigned threads) {
+  if (batch.empty()) return;
   std::atomic<std::size_t> next{0};
+  const std::size_t helpers = std::min<std::size_t>(threads, batch.size());
+  // Of few documents each has several.
+  const auto inner = static_cast<unsigned>(threads / helpers);
   const auto work = [&] {
     for (std::size_t i = next++; i < batch.size(); i = next++)
-      if (batch[i].detections) batch[i].detections = panel.detect(batch[i].document);
+      if (batch[i].detections) batch[i].detections = panel.detect(batch[i].document, inner);
   };
-  const std::size_t helpers = std::min<std::size_t>(threads, batch.size());
   std::vector<std::jthread> pool;
   for (std::size_t i = 1; i < helpers; ++i) pool.emplace_back(work);
   work();

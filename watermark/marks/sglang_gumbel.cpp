@@ -36,20 +36,19 @@ class SglangGumbel : public ForeignMark {
 
   void raw_values(unsigned /*key*/, std::span<const PrfInput> in,
                   std::span<std::uint64_t> out) const override {
-    for (const std::uint64_t which : {0U, 1U}) {
-      std::vector<std::uint32_t> hashes;
-      std::vector<TokenId> tokens;
-      for (const PrfInput& input : in) {
-        if (input.b != which) continue;
-        hashes.push_back(static_cast<std::uint32_t>(input.a));
-        tokens.push_back(input.token);
-      }
-      std::vector<std::uint32_t> words(tokens.size());
-      sglang_words(keys_[which], hashes, tokens, words);
-      auto word = words.begin();
-      for (std::size_t i = 0; i < in.size(); ++i)
-        if (in[i].b == which) out[i] = *word++;
+    std::vector<std::uint32_t> hashes(in.size());
+    std::vector<TokenId> tokens(in.size());
+    std::vector<std::uint32_t> words(in.size());
+    for (std::size_t i = 0; i < in.size(); ++i) {
+      hashes[i] = static_cast<std::uint32_t>(in[i].a);
+      tokens[i] = in[i].token;
     }
+    sglang_words(keys_[0], hashes, tokens, words);
+    std::copy(words.begin(), words.end(), out.begin());
+    if (threshold_ == 0) return;
+    // Both keys' words of all: a branch on a coin costs more.
+    sglang_words(keys_[1], hashes, tokens, words);
+    for (std::size_t i = 0; i < in.size(); ++i) out[i] = in[i].b != 0 ? words[i] : out[i];
   }
 
   NullModel null_model() const noexcept override { return {NullLaw::kExponentialBound, 0, 0}; }

@@ -10,6 +10,7 @@
 // SynthIDTextWatermarkLogitsProcessor; synthid-text (Dathathri et al., Nature 634, 2024).
 #include <array>
 #include <bit>
+#include <memory>
 #include <vector>
 
 #include "watermark/marks/foreign_mark.h"
@@ -74,8 +75,7 @@ class HfSynthId : public SynthId {
  public:
   HfSynthId(const ForeignProfile& profile, std::vector<std::int64_t> keys)
       : SynthId(profile, std::move(keys), 1, mask(profile.parameters().table_size)),
-        table_(*SynthIdTable::create(profile.parameters().salt_key,
-                                     profile.parameters().table_size)) {}
+        table_(table_of(profile.parameters())) {}
 
  private:
   // The chain keeps lower bits apart from higher ones, so that a table whose size is a power of
@@ -84,12 +84,24 @@ class HfSynthId : public SynthId {
     return std::has_single_bit(table_size) ? table_size - 1 : ~std::uint64_t{0};
   }
 
-  void g_values(std::span<const std::uint64_t> hashes, TokenSpan tokens,
-                std::span<std::uint64_t> out) const override {
-    table_.bits(hashes, tokens, depth_keys(), out);
+  // The source's default table serves every key, and is made once.
+  static std::shared_ptr<const SynthIdTable> table_of(const ForeignParameters& parameters) {
+    const auto make = [](std::uint64_t seed, std::uint32_t size) {
+      return std::make_shared<const SynthIdTable>(*SynthIdTable::create(seed, size));
+    };
+    const ForeignParameters& usual = kHfSynthId.defaults;
+    static const auto kUsual = make(usual.salt_key, usual.table_size);
+    if (parameters.salt_key == usual.salt_key && parameters.table_size == usual.table_size)
+      return kUsual;
+    return make(parameters.salt_key, parameters.table_size);
   }
 
-  SynthIdTable table_;
+  void g_values(std::span<const std::uint64_t> hashes, TokenSpan tokens,
+                std::span<std::uint64_t> out) const override {
+    table_->bits(hashes, tokens, depth_keys(), out);
+  }
+
+  std::shared_ptr<const SynthIdTable> table_;
 };
 
 class SynthIdText : public SynthId {

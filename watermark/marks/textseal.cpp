@@ -26,7 +26,9 @@ constexpr std::uint32_t kCells = 8'191;
 class TextSeal : public ForeignMark {
  public:
   TextSeal(const ForeignProfile& profile, const std::array<std::int64_t, 2>& keys)
-      : ForeignMark(profile), keys_(keys), green_(green_levels(profile.parameters().gamma)) {}
+      : ForeignMark(profile),
+        keys_(keys),
+        green_(is("greenlist") ? green_levels(profile.parameters().gamma) : 0) {}
 
   void inputs(unsigned key, TokenSpan contexts, TokenSpan tokens,
               std::span<PrfInput> out) const override {

@@ -80,19 +80,21 @@ void SynthIdTable::bits(std::span<const std::uint64_t> context_hashes, TokenSpan
   assert(context_hashes.size() == out.size() && tokens.size() == out.size());
   const Addends addends(keys);
   const std::uint64_t size = entries_.size();
+  const std::uint8_t* const entries = entries_.data();
+  const std::size_t depth = keys.size();
   for (std::size_t n = 0; n < out.size(); ++n) {
     const std::uint64_t h =
         synthid_accumulate(synthid_accumulate(context_hashes[n], tokens[n]), 0) - 1;
+    // From the last depth on, so that no bit has to be shifted to its place.
     std::uint64_t bits = 0;
     if ((size & (size - 1)) == 0) {
-      for (std::size_t d = 0; d < keys.size(); ++d)
-        bits |= std::uint64_t{entries_[(h + addends.of_depth[d]) & (size - 1)]} << d;
+      for (std::size_t d = depth; d-- > 0;)
+        bits = 2 * bits + entries[(h + addends.of_depth[d]) & (size - 1)];
     } else {
-      for (std::size_t d = 0; d < keys.size(); ++d) {
+      for (std::size_t d = depth; d-- > 0;) {
         const std::int64_t rest =
             static_cast<std::int64_t>(h + addends.of_depth[d]) % static_cast<std::int64_t>(size);
-        const auto at = static_cast<std::uint64_t>(rest) + (rest < 0 ? size : 0);
-        bits |= std::uint64_t{entries_[at]} << d;
+        bits = 2 * bits + entries[static_cast<std::uint64_t>(rest) + (rest < 0 ? size : 0)];
       }
     }
     out[n] = bits;

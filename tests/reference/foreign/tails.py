@@ -52,9 +52,10 @@ def binomial_mid(n: int, green: int, gamma: Fraction) -> Real:
 
 
 def hf_tail(z: float) -> Real:
-    """transformers' formula, an approximation of erf without its square root."""
-    sign = (z > 0) - (z < 0)
-    return 1 - (1 + sign * (1 - mp.exp(-2 * mpf(z) ** 2 / mp.pi))) / 2
+    """transformers' formula, 1 - (1 + sign(z) (1 - e)) / 2: an approximation of erf without its square root. Sorted so
+    that nothing cancels."""
+    e = mp.exp(-2 * mpf(z) ** 2 / mp.pi)
+    return 1 - e / 2 if z < 0 else e / 2
 
 
 def hf_printed(z: float) -> float:
