@@ -299,6 +299,9 @@ class Embedded(Case):
     def setUp(self) -> None:
         super().setUp()
         torch.manual_seed(1)
+        # The model is small: threads wait for each other.
+        self.addCleanup(torch.set_num_threads, torch.get_num_threads())
+        torch.set_num_threads(1)
 
     def rows(self, prompt: str, size: int, answer: list[int]) -> Iterator[torch.Tensor]:
         """Logits of each step of an answer that the caller goes on with; the end is never likely."""
@@ -565,7 +568,7 @@ class Sglang(Embedded):
         two = profile_of("sglang-dual-gumbel/1")
         _, ids = self.answer(key=self.A, key_b=self.B)
         self.assertLess(self.found(ids, key_of(self.A + self.B), two)["log10P"], -20)
-        self.assertEqual(self.found(ids, key_of(self.B + "0" * 16), two)["verdict"], "not-detected")
+        self.assertEqual(self.found(ids, key_of("5" * 32), two)["verdict"], "not-detected")
 
     def test_their_detector_reads_our_text(self) -> None:
         ids = made_by_us(mark_of("sglang-dual-gumbel/1", self.A + self.B), 4096, 100, [1, 2, 3, 4])
