@@ -26,7 +26,7 @@ import numpy as np
 
 import countermark
 from countermark import Detector, ForeignKey, ForeignMark, ForeignProfile
-from support import ROOT, Case, export
+from support import ROOT, TOKENIZER, Case, call, export
 
 try:
     import torch
@@ -50,12 +50,14 @@ def profile_of(scheme: str, **fields: Any) -> ForeignProfile:
     return ForeignProfile.parse(json.dumps({"scheme": scheme, **fields}))
 
 
-def key_of(value: int | str | Sequence[int]) -> ForeignKey:
+def key_text(value: int | str | Sequence[int]) -> str:
     if isinstance(value, str):
-        return ForeignKey.parse(f"hex:{value}")
-    if isinstance(value, int):
-        return ForeignKey.parse(f"int:{value}")
-    return ForeignKey.parse("ints:" + ",".join(map(str, value)))
+        return f"hex:{value}"
+    return f"int:{value}" if isinstance(value, int) else "ints:" + ",".join(map(str, value))
+
+
+def key_of(value: int | str | Sequence[int]) -> ForeignKey:
+    return ForeignKey.parse(key_text(value))
 
 
 def mark_of(scheme: str, key: int | str | Sequence[int], **fields: Any) -> ForeignMark:
@@ -67,19 +69,17 @@ def bits(values: np.ndarray, depth: int) -> np.ndarray:
     return (values[:, None] >> np.arange(depth, dtype=np.uint64) & np.uint64(1)).astype(np.int64)
 
 
-def made_by_us(mark: ForeignMark, vocabulary: int, size: int, start: Sequence[int], seed: int = 5) -> list[int]:
-    """A text in which the mark prefers each token among twelve that are drawn without it."""
-    random = np.random.default_rng(seed)
-    ids = [int(token) for token in start]
-    width = mark.profile.context_tokens
-    while len(ids) < size:
-        few = random.integers(1, vocabulary, 12)
-        contexts = np.tile(np.array(ids[len(ids) - width:], np.int64), (len(few), 1))
-        values = mark.raw_values(contexts, few)
-        if "synthid" in mark.profile.scheme:
-            values = np.bitwise_count(values)
-        ids.append(int(few[values.argmax()]))
-    return ids
+class Upstream(Case):
+    def made_by_us(self, profile: ForeignProfile, key: int | str | Sequence[int], size: int) -> list[int]:
+        """Text of the embedded model that the command line has marked."""
+        for name, text in (("made.json", profile.to_json()), ("made.key", key_text(key))):
+            (self.folder / name).write_text(text)
+            (self.folder / name).chmod(0o600)
+        line = call("generate", "-k", self.folder / "made.key", "-p", self.folder / "made.json", "-t", TOKENIZER,
+                    "--prompt", "The server", "-n", size, "--exact", "--seed", "00", "--json")
+        ids: list[int] = json.loads(line)["ids"]
+        self.assertEqual(len(ids), size)
+        return ids
 
 
 class TorchsGenerator(Case):
@@ -134,7 +134,7 @@ class TorchsGenerator(Case):
                 self.assertEqual(theirs(), [ours(reference) for _ in range(400)])
 
 
-class TransformersKgw(Case):
+class TransformersKgw(Upstream):
     def processor(self, scheme: str, key: int, vocabulary: int, width: int = 1, gamma: float = 0.25) -> Any:
         return transformers.WatermarkLogitsProcessor(vocabulary, "cpu", greenlist_ratio=gamma, hashing_key=key,
                                                      seeding_scheme=scheme, context_width=width)
@@ -171,12 +171,13 @@ class TransformersKgw(Case):
         self.assertGreaterEqual(counted, COUNT)
 
     def test_their_detector_counts_what_we_count(self) -> None:
-        for scheme, width, vocabulary in (("lefthash", 1, 1000), ("selfhash", 4, 500)):
+        vocabulary = 4096
+        for scheme, width in (("lefthash", 1), ("selfhash", 4)):
             ours = mark_of("hf-kgw/1", LARGE_KEY >> 1, prf=scheme, vocabSize=vocabulary, contextWidth=width)
             config = types.SimpleNamespace(bos_token_id=0, is_encoder_decoder=False, vocab_size=vocabulary)
             watermark = transformers.WatermarkingConfig(hashing_key=LARGE_KEY >> 1, seeding_scheme=scheme,
                                                         context_width=width)
-            marked = made_by_us(ours, vocabulary, 300, [5, 6, 7])
+            marked = self.made_by_us(ours.profile, LARGE_KEY >> 1, 300)
             plain = np.random.default_rng(3).integers(1, vocabulary, 300).tolist()
             looped = (marked[:60] * 5)[:280]
             tokens = ours.profile.context_tokens
@@ -207,7 +208,7 @@ class TransformersKgw(Case):
                                  (len(told_apart), sum(told_apart.values())))
 
 
-class SynthId(Case):
+class SynthId(Upstream):
     """The hash with a table: transformers', and what DeepMind released before."""
 
     CASES = ((SYNTHID_KEYS, 4, 65536, 0, 50_000), (SYNTHID_KEYS[:7], 1, 65536, 3, 15_000),
@@ -264,7 +265,7 @@ class SynthId(Case):
 
     def test_their_mean_of_our_text(self) -> None:
         mark = self.mark(SYNTHID_KEYS, 4, 65536, 0)
-        ids = made_by_us(mark, 4096, 300, [9, 8, 7, 6])
+        ids = self.made_by_us(mark.profile, SYNTHID_KEYS, 300)
         theirs = self.theirs(SYNTHID_KEYS, 4, 65536, 0)
         tokens = torch.tensor([ids])
         g = theirs.compute_g_values(tokens)
@@ -275,7 +276,7 @@ class SynthId(Case):
         contexts = np.array([ids[i - 4:i] for i in positions])
         values = mark.raw_values(contexts, [ids[i] for i in positions])
         self.assertTrue(math.isclose(mean, np.bitwise_count(values).mean() / 30, rel_tol=1e-12))
-        self.assertGreater(mean, 0.6)
+        self.assertGreater(mean, 0.55)
         # What their Bayesian detector is given are these g values under this mask.
         np.testing.assert_array_equal(g[0].numpy()[positions - 4], bits(values, 30))
         # We count a row of g values once: there are only 65,536 of them.
@@ -284,7 +285,7 @@ class SynthId(Case):
         self.assertLess(Detector(key_of(SYNTHID_KEYS), mark.profile).detect(ids)["log10P"], -20)
 
 
-class Embedded(Case):
+class Embedded(Upstream):
     """The embedded model, exported for transformers."""
 
     @classmethod
@@ -451,10 +452,12 @@ class Vllm(Embedded):
         self.assertEqual(self.found(ids, key_of(LARGE_KEY), profile)["verdict"], "not-detected")
 
     def test_their_detector_reads_our_text(self) -> None:
-        mark = mark_of("vllm-gumbel/philox4x32-10-v1", LARGE_KEY)
-        theirs = self.vllm.GumbelWatermarkDetector(LARGE_KEY).detect(made_by_us(mark, 4096, 100, [1, 2, 3, 4]))
-        self.assertTrue(theirs.is_watermarked)
-        self.assertLess(theirs.p_value, 1e-20)
+        one, two = profile_of("vllm-gumbel/philox4x32-10-v1"), profile_of("vllm-dual-gumbel/philox4x32-10-v1")
+        for profile, detector in ((one, self.vllm.GumbelWatermarkDetector),
+                                  (two, self.vllm.DualKeyGumbelWatermarkDetector)):
+            theirs = detector(LARGE_KEY).detect(self.made_by_us(profile, LARGE_KEY, 100))
+            self.assertTrue(theirs.is_watermarked)
+            self.assertLess(theirs.p_value, 1e-20)
 
 
 def uniforms(values: np.ndarray) -> np.ndarray:
@@ -571,12 +574,14 @@ class Sglang(Embedded):
         self.assertEqual(self.found(ids, key_of("5" * 32), two)["verdict"], "not-detected")
 
     def test_their_detector_reads_our_text(self) -> None:
-        ids = made_by_us(mark_of("sglang-dual-gumbel/1", self.A + self.B), 4096, 100, [1, 2, 3, 4])
-        theirs = self.detector.WatermarkDetector(self.A, key_b=self.B).detect_tokens(ids)
-        self.assertLess(theirs.combined.p_value, 1e-20)
+        for keys in ({}, {"key_b": self.B}):
+            scheme = "sglang-dual-gumbel/1" if keys else "sglang-gumbel/1"
+            ids = self.made_by_us(profile_of(scheme), self.A + keys.get("key_b", ""), 100)
+            theirs = self.detector.WatermarkDetector(self.A, **keys).detect_tokens(ids)
+            self.assertLess(theirs.combined.p_value, 1e-20)
 
 
-class TextSeal(Case):
+class TextSeal(Upstream):
     """The release of December 2025: its hash, its green list and its Gumbel mark of one key."""
 
     @classmethod
@@ -620,7 +625,8 @@ class TextSeal(Case):
                                       ("greenlist", theirs.GreenlistDetector, "binary")):
             for width in (1, 2):
                 mark = mark_of("textseal/1", 42, prf=prf, contextWidth=width)
-                for ids in (random.integers(0, 4096, 300).tolist(), made_by_us(mark, 4096, 300, [3, 1])):
+                plain = random.integers(0, 4096, 300).tolist()
+                for ids in (plain, self.made_by_us(mark.profile, 42, 300)):
                     args = self.core.WatermarkConfig(secret_key=42, ngram=width, watermark_type=prf, method=method)
                     with mock.patch.object(theirs.WmDetector, "_get_vocab_size", return_value=4096):
                         made = detector(tokenizer, args)
@@ -636,8 +642,9 @@ class TextSeal(Case):
                     self.assertEqual(len(scores), len(windows))
                     self.assertTrue(math.isclose(sum(scores), wanted.sum(), rel_tol=1e-6))  # theirs in fp32
                     self.assertLessEqual(len(mark.scores(ids).scores), len(windows))
-                    if prf == "gumbelmax" and ids[:2] == [3, 1]:
-                        self.assertLess(made.get_pvalue(sum(scores), len(scores), 1e-200), 1e-20)
+                    if prf == "gumbelmax":
+                        p = made.get_pvalue(sum(scores), len(scores), 1e-200)
+                        (self.assertGreater if ids is plain else self.assertLess)(p, 1e-20)
 
 
 if __name__ == "__main__":
