@@ -9,6 +9,10 @@ docs/python.md has more. Every failure is a countermark.Error.
 
 from countermark._countermark import (
     Draw,
+    ForeignKey,
+    ForeignMark,
+    ForeignProfile,
+    ForeignScores,
     Key,
     Layer,
     Profile,
@@ -21,7 +25,18 @@ from countermark._countermark import (
     prompt_sha256,
 )
 from countermark.deployment import Deployment
-from countermark.detector import Detection, Detector, LineUp, NullModel, Stream, TokenIds, Verdict
+from countermark.detector import (
+    Detection,
+    Detector,
+    Ledger,
+    LineUp,
+    NullModel,
+    Panel,
+    Stream,
+    Subject,
+    TokenIds,
+    Verdict,
+)
 from countermark.error import Error
 from countermark.transcript import Transcript, Transcripts, read_transcripts
 
@@ -31,14 +46,21 @@ __all__ = [
     "Detector",
     "Draw",
     "Error",
+    "ForeignKey",
+    "ForeignMark",
+    "ForeignProfile",
+    "ForeignScores",
     "Key",
     "Layer",
+    "Ledger",
     "LineUp",
     "NullModel",
+    "Panel",
     "Profile",
     "Response",
     "Service",
     "Stream",
+    "Subject",
     "TokenIds",
     "Tokenizer",
     "TokenizerReference",

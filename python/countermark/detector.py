@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One answer, one verdict: is it marked under this key, and for which claimed account?"""
+"""One answer, one verdict a test: is it marked under this key, and for which claimed account?"""
 
 from __future__ import annotations
 
@@ -8,21 +8,47 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypedDict, Union, cast
 
-from countermark._countermark import Detector as _Detector
-from countermark._countermark import Key, Profile, Tokenizer
+from countermark._countermark import (
+    ForeignKey,
+    ForeignProfile,
+    Key,
+    Profile,
+    Tokenizer,
+    load_any_key,
+    load_any_profile,
+)
+from countermark._countermark import Panel as _Panel
 
 # Integers, or a one-dimensional array of 32- or 64-bit integers: numpy, a torch CPU tensor.
 TokenIds = Union[Sequence[int], Any]
 Verdict = Literal["detected", "not-detected", "inconclusive", "withheld"]
 
 
-class NullModel(TypedDict):
-    """The law of `statistic` when the text has nothing to do with the key: Gamma(shape, 1)."""
+# Whose marks are looked for: ours, or another system's.
+AnyKey = Union[Key, ForeignKey]
+AnyProfile = Union[Profile, ForeignProfile]
+Test = Union[tuple[AnyKey, AnyProfile], tuple[AnyKey, AnyProfile, Union[Tokenizer, None]]]
 
+
+class _NullModel(TypedDict):
     law: str
+    basis: str
+
+
+class NullModel(_NullModel, total=False):
+    """The law of `statistic` when the text has nothing to do with the key.
+
+    Ours: "gamma" of this shape. Of other systems' marks also "two-gammas" with their weights,
+    "binomial", and "model" with its form and the reasons why it is no more than that.
+    """
+
     shape: str
     unit: str
-    basis: str
+    weights: list[int]
+    trials: str
+    probability: str
+    form: str
+    reasons: list[str]
 
 
 class Stream(TypedDict):
@@ -51,6 +77,23 @@ class LineUp(TypedDict):
     mean: float
     variance: float
     calibrated: bool
+
+
+class Subject(TypedDict):
+    """What one test of several looked for."""
+
+    scheme: str
+    profile: str
+    keyId: str
+    model: str
+    epoch: str
+
+
+class Ledger(TypedDict):
+    """All tests that the document was put to; `test` is the number of this one, from 0."""
+
+    test: int
+    tests: list[Subject]
 
 
 class _Detection(TypedDict):
@@ -86,24 +129,87 @@ class Detection(_Detection, total=False):
 
     `statistic` is an exact integer in units of 2^-20, as a string; p-values are decimal strings,
     rounded up, which may be far below the smallest float; `log10P` is a number. A withheld verdict
-    has neither. `lineUp` is there when decoys were asked for.
+    has neither. `lineUp` is there when decoys were asked for, `ledger` when there were several tests.
     """
 
     lineUp: LineUp
+    ledger: Ledger
+
+
+class Panel:
+    """Puts each text to several tests in one pass: one test a key and profile.
+
+    tests: (key, profile) or (key, profile, tokenizer), of our marks and of other systems' in any
+        order. The tokenizer turns text into ids; without one only ids are accepted. Tests that
+        share a tokenizer should be given the same object: it then reads a text once.
+    account, accounts, cohort, alpha, decoys, decoy_seed: as of Detector, the same for all tests.
+
+    What each test finds is corrected for all of them. Raises Error as Detector does; "key" for a
+    key that is not of the profile's scheme. Immutable, safe to share among threads; detecting does
+    not hold the GIL.
+    """
+
+    def __init__(
+        self,
+        tests: Iterable[Test],
+        *,
+        account: str | None = None,
+        accounts: Iterable[str] | None = None,
+        cohort: str | None = None,
+        alpha: float = 1e-6,
+        decoys: int = 0,
+        decoy_seed: bytes = b"",
+    ) -> None:
+        whole = [(test[0], test[1], test[2] if len(test) == 3 else None) for test in tests]
+        family = None if accounts is None else list(dict.fromkeys(accounts))
+        self._panel = _Panel(whole, account, family, cohort, alpha, decoys, decoy_seed)
+
+    @classmethod
+    def load(
+        cls,
+        tests: Iterable[tuple[str | os.PathLike[str], str | os.PathLike[str]]],
+        tokenizer: str | os.PathLike[str] | None = None,
+        **claim: Any,
+    ) -> Panel:
+        """From files of keys and profiles; tokenizers where the profiles say.
+
+        claim: the keyword arguments of the class.
+        """
+        shared: dict[str, Tokenizer | None] = {}
+        loaded: list[Test] = []
+        for key, path in tests:
+            profile = load_any_profile(path)
+            digest = profile.tokenizer.sha256 if profile.tokenizer else ""
+            if digest not in shared:
+                shared[digest] = Tokenizer.of(profile, path, tokenizer)
+            loaded.append((load_any_key(key), profile, shared[digest]))
+        return cls(loaded, **claim)
+
+    def detect(
+        self,
+        answer: str | TokenIds,
+        *,
+        prompt: str | TokenIds | None = None,
+        id: str = "",
+    ) -> list[Detection]:
+        """One verdict a test, in their order; arguments and errors as of Detector.detect."""
+        return [cast(Detection, json.loads(line))
+                for line in self._panel.detect_lines(answer, prompt, id)]
 
 
 class Detector:
     """Judges texts under one key, profile and claim, which are fixed before a text is looked at.
 
-    key: an epoch key.
+    key, profile: an epoch key and a profile of our own, or both of another system's mark.
     tokenizer: turns text into ids; without one only ids are accepted. Its digest must be the
         profile's.
     account, cohort: whose marks are looked for besides everyone's.
     accounts: are searched as one family, and the answer is corrected for all of them; not together
-        with account. Repeated names count once.
+        with account. Repeated names count once. Other systems' marks have no accounts.
     alpha: largest p-value that counts as detected, 1e-300 to 0.5.
     decoys: shows the key's rank among so many random keys (0 to 1,000,000); takes that many times
-        as long. decoy_seed: of their derivation, chosen by the other side.
+        as long. decoy_seed: of their derivation, chosen by the other side. Where another system's
+        law is only a model, this rank decides, and alpha needs at least 1 / alpha of them.
 
     Raises Error: "invalid-argument" (also when the profile lacks a claimed layer), "mismatch" for
     another tokenizer, "key" for a master key. Immutable, safe to share among threads; detecting
@@ -112,8 +218,8 @@ class Detector:
 
     def __init__(
         self,
-        key: Key,
-        profile: Profile,
+        key: AnyKey,
+        profile: AnyProfile,
         tokenizer: Tokenizer | None = None,
         *,
         account: str | None = None,
@@ -123,10 +229,9 @@ class Detector:
         decoys: int = 0,
         decoy_seed: bytes = b"",
     ) -> None:
-        family = None if accounts is None else list(dict.fromkeys(accounts))
-        self._detector = _Detector(
-            key, profile, tokenizer, account, family, cohort, alpha, decoys, decoy_seed
-        )
+        self._panel = Panel(
+            [(key, profile, tokenizer)], account=account, accounts=accounts, cohort=cohort,
+            alpha=alpha, decoys=decoys, decoy_seed=decoy_seed)
 
     @classmethod
     def load(
@@ -140,9 +245,9 @@ class Detector:
 
         claim: the keyword arguments of the class.
         """
-        parameters = Profile.load(profile)
+        parameters = load_any_profile(profile)
         words = Tokenizer.of(parameters, profile, tokenizer)
-        return cls(Key.load(key), parameters, words, **claim)
+        return cls(load_any_key(key), parameters, words, **claim)
 
     def detect(
         self,
@@ -162,4 +267,4 @@ class Detector:
         "invalid-argument" for numbers that are no ids. O(tokens), and for a search
         O(account-layer tuples x accounts x slots).
         """
-        return cast(Detection, json.loads(self._detector.detect_line(answer, prompt, id)))
+        return self._panel.detect(answer, prompt=prompt, id=id)[0]

@@ -65,6 +65,7 @@ void bind_key(nanobind::module_& m);
 void bind_profile(nanobind::module_& m);
 void bind_tokenizer(nanobind::module_& m);
 void bind_detector(nanobind::module_& m);
+void bind_foreign(nanobind::module_& m);
 void bind_serving(nanobind::module_& m);
 void bind_transcript(nanobind::module_& m);
 

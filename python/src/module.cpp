@@ -12,6 +12,7 @@ NB_MODULE(_countermark, m) {
   bind_error(m);
   bind_key(m);
   bind_profile(m);
+  bind_foreign(m);
   bind_tokenizer(m);
   bind_detector(m);
   bind_serving(m);

@@ -4,6 +4,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
 #include <filesystem>
@@ -86,9 +87,9 @@ std::vector<TokenId> encode(const text::Tokenizer& tokenizer, const nb::str& tex
   return value(tokenizer.encode(bytes));
 }
 
-SharedTokenizer of_profile(const Profile& profile, const Path& profile_path,
+SharedTokenizer of_profile(const AnyProfile& profile, const Path& profile_path,
                            const std::optional<Path>& path) {
-  return value(io::load_tokenizer_of(profile.tokenizer(), profile_path.string(),
+  return value(io::load_tokenizer_of(tokenizer_of(profile), profile_path.string(),
                                      path ? path->string() : ""));
 }
 
@@ -130,11 +131,11 @@ does not know it refuses. Immutable, safe to share among threads.)")
 name says how text is cut where the file does not (rank files, some GGUF files); by default it is
 the file's own without its extension. Raises Error: "unsupported" with the unknown component,
 "invalid-input", "io".)")
-      .def_static("of", of_profile, "profile"_a, "profile_path"_a, "path"_a = nb::none(),
-                  Unlocked(),
-                  nb::sig("def of(profile: Profile, profile_path: str | os.PathLike[str], "
-                          "path: str | os.PathLike[str] | None = None) -> Tokenizer | None"),
-                  R"(The tokenizer that a profile names: beside the profile, or at path.
+      .def_static(
+          "of", of_profile, "profile"_a, "profile_path"_a, "path"_a = nb::none(), Unlocked(),
+          nb::sig("def of(profile: Profile | ForeignProfile, profile_path: str | os.PathLike[str], "
+                  "path: str | os.PathLike[str] | None = None) -> Tokenizer | None"),
+          R"(The tokenizer that a profile names: beside the profile, or at path.
 
 None when there is neither. Raises Error "mismatch" when its digest is not the profile's.)")
       .def_prop_ro("vocab_size", &text::Tokenizer::vocab_size,

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Python sources of released engines whose dependencies cannot be installed without a GPU.
+"""Python sources of released engines and marks that are not installed: their dependencies are large,
+or need a GPU.
 
     released.py [NAME...]      # fetches them (all), and prints where they are
 
@@ -29,11 +30,17 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDER = ROOT / "build" / "engines" / "released"
 
-# Name: version, tags and SHA-256 of the wheel. Whatever machine this is, Linux on x86-64 is asked
-# for: its Python files are those of all.
+# Name as in the wheel's file: version, tags and SHA-256 of the wheel. Whatever machine this is, Linux
+# on x86-64 is asked for: its Python files are those of all.
 WHEELS = {
     "sglang": ("0.5.23", "cp311-cp311-manylinux_2_34_x86_64",
                "00b3cd5b265ac76c64185fbb6b95424f324ddd9f428d0306b77bc9db9d859937"),
+    # DeepMind's, Apache-2.0: the hash of before June 2025, which transformers has too.
+    "synthid_text": ("0.2.1", "py3-none-any",
+                     "b8de44b01fe95e23178314a8af56fb6d97c0ea84efb1dd7c71fd0bd192e45e1e"),
+    # Meta's, MIT.
+    "textseal": ("0.0.5", "py3-none-any",
+                 "6a09d87771158920b912edf0aa06fa026914dd60f59a7b47383b78c71d731111"),
     "vllm": ("0.33.0", "cp38-abi3-manylinux_2_28_x86_64",
              "4b6bdec4ab269990bf70d45a3c1e94c3760a27064513760193b26d6f0da883aa"),
 }

@@ -80,12 +80,22 @@ class Package(Case):
             marked: int = service.counters()["marked"] + address
             with countermark.TranscriptWriter(pathlib.Path("served.jsonl")) as writer:
                 writer.write(id="2", profile=service.profile.digest, ids=row, text="", slots=begun.slots)
+            mark: countermark.ForeignMark = countermark.ForeignMark(
+                countermark.ForeignProfile.load("foreign.json"), countermark.ForeignKey.load("foreign.key"))
+            largest: int = int(mark.raw_values([1, 2, 3, 4], row).max())
+            positions: list[int] = mark.scores([1, 2], prompt=row).positions.tolist()
+            foreign = countermark.ForeignKey.parse("int:42")
+            panel: countermark.Panel = countermark.Panel([(key, profile, tokenizer), (foreign, mark.profile)], alpha=1e-3)
+            verdicts: list[str] = [one["verdict"] for one in panel.detect("text")]
+            reasons: list[str] = Detector(foreign, mark.profile).detect(row)["nullModel"].get("reasons", [])
             version: str = countermark.__version__
             service.sample([response], row, temperature="hot")  # type: ignore[arg-type]
             countermark.Service(key, log="a file")  # type: ignore[arg-type]
             service.counters()["marked"].upper()  # type: ignore[attr-defined]
             print(key.key_id.upper())  # type: ignore[union-attr]
             Detector(profile, key)  # type: ignore[arg-type]
+            countermark.Panel([(profile, key)])  # type: ignore[list-item]
+            mark.raw_values([1], [2], "b")  # type: ignore[arg-type]
             found["pvalue"]  # type: ignore[typeddict-item]
             deployment.transcripts.close()  # type: ignore[union-attr]
         """))
