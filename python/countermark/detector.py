@@ -79,6 +79,22 @@ class LineUp(TypedDict):
     calibrated: bool
 
 
+class _AsPublished(TypedDict):
+    by: str
+    scored: int
+    statistic: float
+
+
+class AsPublished(_AsPublished, total=False):
+    """What the source's own detector would print, with what is wrong with it."""
+
+    weightedMean: float
+    z: float
+    pValue: float
+    log10P: float
+    decision: bool
+
+
 class Subject(TypedDict):
     """What one test of several looked for."""
 
@@ -129,10 +145,12 @@ class Detection(_Detection, total=False):
 
     `statistic` is an exact integer in units of 2^-20, as a string; p-values are decimal strings,
     rounded up, which may be far below the smallest float; `log10P` is a number. A withheld verdict
-    has neither. `lineUp` is there when decoys were asked for, `ledger` when there were several tests.
+    has neither. `lineUp` is there when decoys were asked for, `asPublished`
+    when it was, `ledger` when there were several tests.
     """
 
     lineUp: LineUp
+    asPublished: AsPublished
     ledger: Ledger
 
 
@@ -142,7 +160,7 @@ class Panel:
     tests: (key, profile) or (key, profile, tokenizer), of our marks and of other systems' in any
         order. The tokenizer turns text into ids; without one only ids are accepted. Tests that
         share a tokenizer should be given the same object: it then reads a text once.
-    account, accounts, cohort, alpha, decoys, decoy_seed: as of Detector, the same for all tests.
+    The other arguments are those of Detector, the same for all tests.
 
     What each test finds is corrected for all of them. Raises Error as Detector does; "key" for a
     key that is not of the profile's scheme. Immutable, safe to share among threads; detecting does
@@ -159,10 +177,12 @@ class Panel:
         alpha: float = 1e-6,
         decoys: int = 0,
         decoy_seed: bytes = b"",
+        as_published: bool = False,
     ) -> None:
         whole = [(test[0], test[1], test[2] if len(test) == 3 else None) for test in tests]
         family = None if accounts is None else list(dict.fromkeys(accounts))
-        self._panel = _Panel(whole, account, family, cohort, alpha, decoys, decoy_seed)
+        self._panel = _Panel(
+            whole, account, family, cohort, alpha, decoys, decoy_seed, as_published)
 
     @classmethod
     def load(
@@ -210,6 +230,8 @@ class Detector:
     decoys: shows the key's rank among so many random keys (0 to 1,000,000); takes that many times
         as long. decoy_seed: of their derivation, chosen by the other side. Where another system's
         law is only a model, this rank decides, and alpha needs at least 1 / alpha of them.
+    as_published: shows what another system's own detector would print; the verdict does not look
+        at it.
 
     Raises Error: "invalid-argument" (also when the profile lacks a claimed layer), "mismatch" for
     another tokenizer, "key" for a master key. Immutable, safe to share among threads; detecting
@@ -228,10 +250,11 @@ class Detector:
         alpha: float = 1e-6,
         decoys: int = 0,
         decoy_seed: bytes = b"",
+        as_published: bool = False,
     ) -> None:
         self._panel = Panel(
             [(key, profile, tokenizer)], account=account, accounts=accounts, cohort=cohort,
-            alpha=alpha, decoys=decoys, decoy_seed=decoy_seed)
+            alpha=alpha, decoys=decoys, decoy_seed=decoy_seed, as_published=as_published)
 
     @classmethod
     def load(

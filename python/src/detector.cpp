@@ -43,6 +43,7 @@ struct Question {
   detect::Policy policy;
   std::uint32_t decoys;
   std::string decoy_seed;
+  bool as_published;
 };
 
 detect::AnyDetector make_detector(const Test& test, const Question& asked) {
@@ -64,13 +65,13 @@ detect::AnyDetector make_detector(const Test& test, const Question& asked) {
     throw Raised(Error{ErrorCode::kInvalidArgument,
                        scheme + " has no accounts: leave out account, accounts and cohort"});
   return value(detect::ForeignDetector::create(std::get<ForeignKey>(key), foreign, asked.policy,
-                                               asked.decoys, asked.decoy_seed));
+                                               asked.decoys, asked.decoy_seed, asked.as_published));
 }
 
 detect::Panel open_panel(const std::vector<Test>& tests, const std::optional<std::string>& account,
                          std::optional<std::vector<std::string>> accounts,
                          const std::optional<std::string>& cohort, double alpha,
-                         std::uint32_t decoys, const nb::bytes& decoy_seed) {
+                         std::uint32_t decoys, const nb::bytes& decoy_seed, bool as_published) {
   if (tests.empty()) refuse("tests", "expected at least one");
   if (!(alpha >= 1e-300 && alpha <= 0.5)) refuse("alpha", "expected 1e-300 to 0.5");
   if (decoys > 1'000'000) refuse("decoys", "expected 0 to 1000000");
@@ -84,6 +85,7 @@ detect::Panel open_panel(const std::vector<Test>& tests, const std::optional<std
   asked.policy.alpha = stats::PValue::from_decimal(alpha);
   asked.policy.tests = tests.size();
   asked.decoys = decoys;
+  asked.as_published = as_published;
   asked.decoy_seed.assign(decoy_seed.c_str(), decoy_seed.size());
   const nb::gil_scoped_release unlocked;
   std::vector<detect::Panel::Test> made;
@@ -117,7 +119,7 @@ std::vector<std::string> detect_lines(const detect::Panel& panel, const nb::obje
 void bind_detector(nb::module_& m) {
   nb::class_<detect::Panel>(m, "Panel", "See countermark.Panel.")
       .def(nb::new_(&open_panel), "tests"_a, "account"_a.none(), "accounts"_a.none(),
-           "cohort"_a.none(), "alpha"_a, "decoys"_a, "decoy_seed"_a)
+           "cohort"_a.none(), "alpha"_a, "decoys"_a, "decoy_seed"_a, "as_published"_a)
       .def("detect_lines", detect_lines, "answer"_a, "prompt"_a.none(), "id"_a,
            "One document as lines of countermark.detect/1, one a test.");
 }

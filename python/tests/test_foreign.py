@@ -173,6 +173,7 @@ class Panels(Answers):
         self.agrees()
         self.agrees("--decoys", 30, "--decoy-seed", "00ff", "--alpha", "0.2", decoys=30, decoy_seed=b"\x00\xff",
                     alpha=0.2)
+        self.agrees("--as-published", as_published=True)
 
     def test_one_test_is_a_detector(self) -> None:
         answer = self.answers[0]["text"]

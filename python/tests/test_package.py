@@ -88,6 +88,7 @@ class Package(Case):
             panel: countermark.Panel = countermark.Panel([(key, profile, tokenizer), (foreign, mark.profile)], alpha=1e-3)
             verdicts: list[str] = [one["verdict"] for one in panel.detect("text")]
             reasons: list[str] = Detector(foreign, mark.profile).detect(row)["nullModel"].get("reasons", [])
+            theirs: float = Detector(foreign, mark.profile, as_published=True).detect(row)["asPublished"]["statistic"]
             version: str = countermark.__version__
             service.sample([response], row, temperature="hot")  # type: ignore[arg-type]
             countermark.Service(key, log="a file")  # type: ignore[arg-type]

@@ -82,6 +82,15 @@ class Upstream(Case):
         return ids
 
 
+    def same_numbers(self, key: int | str | Sequence[int], profile: ForeignProfile, ids: Any, theirs: dict[str, float],
+                     prompt: Any = None) -> None:
+        """What we show as published is what they print."""
+        shown: dict[str, Any] = dict(Detector(key_of(key), profile, as_published=True).detect(
+            ids, prompt=prompt)["asPublished"])
+        for name, value in theirs.items():
+            self.assertTrue(math.isclose(shown[name], value, rel_tol=1e-9, abs_tol=1e-290), (name, shown, value))
+
+
 class TorchsGenerator(Case):
     """torch.randperm and randint of this release, through the marks that draw from them; rand, which no mark
     does, against the reference."""
@@ -196,6 +205,10 @@ class TransformersKgw(Upstream):
                     # 5.23 has the normal tail; earlier releases had another formula.
                     self.assertTrue(math.isclose(theirs.p_value[0], math.erfc(z / math.sqrt(2)) / 2, rel_tol=1e-9))
                     self.assertEqual(bool(theirs.prediction[0]), is_marked)
+                    if not once:  # their default; of p we show the earlier formula
+                        self.same_numbers(LARGE_KEY >> 1, ours.profile, ids, {
+                            "scored": counted[0], "statistic": counted[1], "z": float(theirs.z_score[0]),
+                            "decision": is_marked})
                 # What we count is what their seeds tell apart, once each.
                 found = ours.scores(ids)
                 processor = detector.processor
@@ -277,6 +290,7 @@ class SynthId(Upstream):
         values = mark.raw_values(contexts, [ids[i] for i in positions])
         self.assertTrue(math.isclose(mean, np.bitwise_count(values).mean() / 30, rel_tol=1e-12))
         self.assertGreater(mean, 0.55)
+        self.same_numbers(SYNTHID_KEYS, mark.profile, ids, {"scored": int(mask.sum()), "statistic": float(mean)})
         # What their Bayesian detector is given are these g values under this mask.
         np.testing.assert_array_equal(g[0].numpy()[positions - 4], bits(values, 30))
         # We count a row of g values once: there are only 65,536 of them.
@@ -402,6 +416,8 @@ class Vllm(Embedded):
                 self.assertEqual(len(text.scores), theirs.num_scored_tokens)
                 score = gumbel_scores(uniforms(mark.raw_values(text.contexts, text.tokens))).sum()
                 self.assertTrue(math.isclose(score, theirs.score, rel_tol=1e-9))
+                self.same_numbers(LARGE_KEY, profile, ids, {
+                    "scored": theirs.num_scored_tokens, "statistic": theirs.score, "pValue": theirs.p_value})
                 self.check_bounds(theirs, text, profile, ids)
 
     def test_their_detector_of_two_keys(self) -> None:
@@ -413,6 +429,8 @@ class Vllm(Embedded):
             a, b = (gumbel_scores(uniforms(mark.raw_values(text.contexts, text.tokens, key))).sum() for key in (0, 1))
             self.assertEqual(len(text.scores), theirs.num_scored_tokens)
             self.assertTrue(math.isclose((1 - alpha) * a + alpha * b, theirs.score, rel_tol=1e-9))
+            self.same_numbers(LARGE_KEY, mark.profile, ids, {
+                "scored": theirs.num_scored_tokens, "statistic": theirs.score, "pValue": theirs.p_value})
 
     def check_bounds(self, theirs: Any, text: countermark.ForeignScores, profile: ForeignProfile,
                      ids: list[int]) -> None:
@@ -525,8 +543,11 @@ class Sglang(Embedded):
                     self.assertEqual(len(text.scores), theirs.combined.num_contexts)
                     self.assertEqual(theirs.skipped_initial_tokens, 0 if shown else 4)
                     self.assertTrue(math.isclose(self.score(mark, text), theirs.combined.score, rel_tol=1e-9))
-                    p = float(Detector(key_of(self.A + (self.B if mark.profile.scheme[7] == "d" else "")),
-                                       mark.profile).detect(ids, prompt=shown or None)["pValue"])
+                    key = self.A + (self.B if theirs is two else "")
+                    self.same_numbers(key, mark.profile, ids, {
+                        "scored": theirs.combined.num_contexts, "statistic": theirs.combined.score,
+                        "pValue": theirs.combined.p_value}, shown or None)
+                    p = float(Detector(key_of(key), mark.profile).detect(ids, prompt=shown or None)["pValue"])
                     self.assertTrue(theirs.combined.p_value * (1 - 1e-9) <= p
                                     <= min(1.02, theirs.combined.p_value * 1.05))
 
