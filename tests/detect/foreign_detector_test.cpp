@@ -124,7 +124,7 @@ TEST(ForeignDetector, AShortTextIsTooShortBeforeDecoysAreTooFew) {
 
 // SBW's lefthash multiplies the key by the sum of the context: behind token 0 every key has the
 // same words, and a text that is full of its green ones looks marked under all of them.
-TEST(ForeignDetector, DecoysThatDoNotBehaveWithholdAVerdictByLaw) {
+TEST(ForeignDetector, ATextThatEveryKeyFitsIsNobodys) {
   const std::string profile = R"({"scheme":"vllm-sbw/1","prf":"lefthash","dedup":"tuple"})";
   std::vector<TokenId> ids;
   for (TokenId id = 1; ids.size() < 400; ++id) {
@@ -134,14 +134,12 @@ TEST(ForeignDetector, DecoysThatDoNotBehaveWithholdAVerdictByLaw) {
     if ((word & 0x7fffffff) < 0x3fffffff) ids.insert(ids.end(), {0, id});
   }
   const TokenText text = {{ids, true}};
-  EXPECT_EQ(detector_of(profile, kLongKey).detect(text)->verdict, Verdict::kDetected);
-  const Detection withheld = detector_of(profile, kLongKey, 1e-6, 1'000).detect(text).value();
-  EXPECT_EQ(withheld.verdict, Verdict::kWithheld);
-  EXPECT_EQ(withheld.reasons, Reasons{"decoys-not-calibrated"});
-  EXPECT_FALSE(withheld.line_up->calibrated);
-  // A model's verdict rests on the rank, which is one among many here.
-  const Detection modelled = detector_of(profile, "int:42", 1e-2, 1'000).detect(text).value();
-  EXPECT_EQ(modelled.verdict, Verdict::kNotDetected);
+  const Detection alone = detector_of(profile, kLongKey).detect(text).value();
+  EXPECT_LT(alone.evidence.p, stats::PValue::from_parts(1, -30));
+  EXPECT_EQ(alone.reasons, Reasons{"too-few-decoys"});
+  const Detection ranked = detector_of(profile, kLongKey, 1e-2, 1'000).detect(text).value();
+  EXPECT_FALSE(ranked.line_up->calibrated);
+  EXPECT_EQ(ranked.verdict, Verdict::kNotDetected);
 }
 
 TEST(ForeignDetector, DecoysOfAnOrdinaryTextAreCalibrated) {

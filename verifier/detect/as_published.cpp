@@ -112,7 +112,6 @@ Positions whole_contexts(const Question& question) {
   return {question.behind({}), question.width(), question.width()};
 }
 
-// transformers' removal of repeats compares objects for their identity, and so removes nothing.
 Positions whole_contexts_once(const Question& question) {
   Positions out = whole_contexts(question);
   out.keep_distinct(question.parameters().dedup);
@@ -260,7 +259,8 @@ AsPublished vllm_sbw(const Question& question, const Positions& positions) {
 
 AsPublished transformers_kgw(const Question& question, const Positions& positions) {
   AsPublished out = greens_of(question, raw_values(question, positions));
-  out.p = stats::transformers_p(*out.z);
+  // As of release 5.23; older ones print transformers_p, and remove no repeats when asked to.
+  out.p = stats::lm_watermarking_p(*out.z);
   out.decision = *out.z > kTransformersThreshold;
   return out;
 }
@@ -331,7 +331,7 @@ constexpr Source kSources[] = {
     {&kVllmSynthId, padded, vllm_synthid},
     {&kSglangGumbel, after_prompt, sglang},
     {&kSglangDualGumbel, after_prompt, sglang},
-    {&kHfKgw, whole_contexts, transformers_kgw},
+    {&kHfKgw, whole_contexts_once, transformers_kgw},
     {&kHfSynthId, unqueued_by_table, synthid},
     {&kSynthIdText, unqueued_by_keys, synthid},
     {&kLmWatermarking, whole_contexts_once, lm_watermarking},

@@ -92,7 +92,7 @@ constinit const SchemeInfo kVllmSbw = {
     .takes_one_integer = true,
     .max_width = 64,
     .padding = 0xffffffff,
-    .model_reason = "",
+    .model_reason = "unreleased",
     .public_keys = kPublicKeys,
     .defaults = {.context_width = 4,
                  .gamma = {1, 2},

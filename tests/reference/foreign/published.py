@@ -109,11 +109,10 @@ def _green_z(profile: Profile, key: str, tuples: Sequence[Tuple]) -> Numbers:
 
 
 def transformers_kgw(profile: Profile, key: str, tokens: Sequence[int]) -> Numbers:
-    """Its removal of repeats compares objects, so it removes nothing, whatever is asked for. `pPrinted` is `p` in the
-    double arithmetic of the source, which is 0 from z = 7.6 on."""
+    """As of release 5.23. Older ones remove no repeats when asked to, and print `pOlder`, in double arithmetic."""
     width = marks.reads(profile)
-    numbers = _green_z(profile, key, list(_tuples(tokens, width, width)))
-    return {**numbers, "p": tails.hf_tail(numbers["z"]), "pPrinted": tails.hf_printed(numbers["z"]),
+    numbers = _green_z(profile, key, _distinct(_tuples(tokens, width, width), profile["dedup"]))
+    return {**numbers, "p": tails.normal_tail(numbers["z"]), "pOlder": tails.hf_printed(numbers["z"]),
             "decision": numbers["z"] > HF_THRESHOLD}
 
 
