@@ -404,12 +404,12 @@ class CliTest(unittest.TestCase):
         vectors = json.loads((ROOT / "tests" / "vectors" / "foreign-published.json").read_text())
         return self.file("golden.jsonl", json.dumps({"id": "golden", "ids": vectors["sequences"]["golden"]}) + "\n")
 
-    def foreign(self, name: str, **fields: object) -> Path:
+    def foreign_profile(self, name: str, **fields: object) -> Path:
         return self.file(f"{name}.json", json.dumps(fields))
 
     def test_a_deployed_mark_is_found_by_its_rank(self) -> None:
         text = self.golden_text()
-        profile = self.foreign("gumbel", scheme="vllm-gumbel/philox4x32-10-v1")
+        profile = self.foreign_profile("gumbel", scheme="vllm-gumbel/philox4x32-10-v1")
         key = self.file("published.key", "# vLLM's default\nint:42\n")
         flags = ("detect", "-k", key, "-p", profile, "--ids-field", "ids", "--json", text)
         out, err = self.call(*flags)
@@ -434,9 +434,9 @@ class CliTest(unittest.TestCase):
     def test_several_tests_at_once(self) -> None:
         """Every key under every profile that takes it, corrected for all of them."""
         text = self.golden_text()
-        one = self.foreign("one", scheme="vllm-gumbel/philox4x32-10-v1")
-        two = self.foreign("two", scheme="vllm-synthid/1", depth=8)
-        hexed = self.foreign("hexed", scheme="sglang-gumbel/1")
+        one = self.foreign_profile("one", scheme="vllm-gumbel/philox4x32-10-v1")
+        two = self.foreign_profile("two", scheme="vllm-synthid/1", depth=8)
+        hexed = self.foreign_profile("hexed", scheme="sglang-gumbel/1")
         keys = [self.file(f"{i}.key", f"#id:key-{i}\nint:{10**17 + i}\n") for i in range(2)]
         keys.append(self.file("hex.key", "hex:0123456789abcdef\n"))
         flags = [part for key in (*keys, self.key) for part in ("-k", key)]
@@ -462,7 +462,7 @@ class CliTest(unittest.TestCase):
 
     def test_exit_status_counts_models_without_decoys_as_no_verdict(self) -> None:
         text = self.golden_text()
-        profile = self.foreign("gumbel", scheme="vllm-gumbel/philox4x32-10-v1")
+        profile = self.foreign_profile("gumbel", scheme="vllm-gumbel/philox4x32-10-v1")
         key = self.file("published.key", "int:42\n")
         flags = ("detect", "-k", key, "-p", profile, "--ids-field", "ids", "--exit-status", text)
         self.call(*flags, code=5)
@@ -483,18 +483,18 @@ class CliTest(unittest.TestCase):
             "another": ({**kgw, "scheme": "hf-kgw/2"}, ("scheme", "does not know")),
         }
         for name, (fields, says) in bad_profiles.items():
-            bad = self.foreign(f"bad-{name}", **fields)
+            bad = self.foreign_profile(f"bad-{name}", **fields)
             self.refused(3, "detect", "-k", integer, "-p", bad, "--ids-field", "ids", text,
                          says=(f"bad-{name}.json", *says))
-        gumbel = self.foreign("gumbel", scheme="vllm-gumbel/philox4x32-10-v1")
-        synthid = self.foreign("synthid", scheme="hf-synthid/1", depth=3)
+        gumbel = self.foreign_profile("gumbel", scheme="vllm-gumbel/philox4x32-10-v1")
+        synthid = self.foreign_profile("synthid", scheme="hf-synthid/1", depth=3)
         for name, content, profile, code, says in (
             ("negative", "int:-7777777777", gumbel, 4, "not a negative one"),
             ("form", "hex:7777777777", gumbel, 4, "takes a key written int:"),
             ("typo", "int:7777777777x", gumbel, 4, "byte 4"),
             ("several", "int:7777777777\nint:7777777778", gumbel, 4, "second line"),
             ("ints", "ints:7777777777,8", synthid, 3, "depth is 3"),
-            ("short", "hex:0123456789abcdef", self.foreign("dual", scheme="sglang-dual-gumbel/1"), 4, "32"),
+            ("short", "hex:0123456789abcdef", self.foreign_profile("dual", scheme="sglang-dual-gumbel/1"), 4, "32"),
             ("ours", self.key.read_text(), gumbel, 4, "not a key of the scheme of"),
         ):
             bad = self.file(f"bad-{name}.key", content + "\n")
@@ -513,7 +513,7 @@ class CliTest(unittest.TestCase):
         self.refused(2, "detect", "-k", integer, "-p", gumbel, "--account", "alice", "--ids-field", "ids", text,
                      says=("gumbel.json", "has no accounts"))
         # The text's ids, and text without a tokenizer.
-        small = self.foreign("small", scheme="hf-kgw/1", vocabSize=100)
+        small = self.foreign_profile("small", scheme="hf-kgw/1", vocabSize=100)
         self.refused(3, "detect", "-k", integer, "-p", small, "--ids-field", "ids", text,
                      says=("golden.jsonl", "ids", "token id 124 at index 7", "vocabulary of 100"))
         self.refused(3, "detect", "-k", integer, "-p", gumbel, self.text, says=("alice.txt", "no tokenizer"))

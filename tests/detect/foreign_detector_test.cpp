@@ -135,7 +135,7 @@ TEST(ForeignDetector, ATextThatEveryKeyFitsIsNobodys) {
   }
   const TokenText text = {{ids, true}};
   const Detection alone = detector_of(profile, kLongKey).detect(text).value();
-  EXPECT_LT(alone.evidence.p, stats::PValue::from_parts(1, -30));
+  EXPECT_LT(alone.evidence.p, stats::PValue::from_parts(1, -15));
   EXPECT_EQ(alone.reasons, Reasons{"too-few-decoys"});
   const Detection ranked = detector_of(profile, kLongKey, 1e-2, 1'000).detect(text).value();
   EXPECT_FALSE(ranked.line_up->calibrated);

@@ -227,6 +227,28 @@ TEST(ForeignMark, LargeKeysAreNegativeOnesForTensors) {
         << profile;
 }
 
+// TextSeal compares in single precision: level 6407 of 8,191 is not below .7822 there.
+TEST(ForeignMark, TextSealsGreenLevelsAreDecidedInSinglePrecision) {
+  std::vector<TokenId> tokens(30'000);
+  for (TokenId id = 0; id < tokens.size(); ++id) tokens[id] = id;
+  const std::vector<TokenId> contexts(tokens.size(), 7);
+  const auto levels =
+      raw_values(*mark_of(R"({"scheme":"textseal/1"})", "int:42"), 0, contexts, tokens);
+  std::uint64_t at_edge = 0;
+  for (const auto& [gamma, value] : {std::pair{"3911/5000", 0.7822}, std::pair{"1/2", 0.5},
+                                     std::pair{"1234/8191", 1234.0 / 8191}}) {
+    const std::string profile =
+        R"({"scheme":"textseal/1","prf":"greenlist","gamma":")" + std::string(gamma) + "\"}";
+    const auto green = raw_values(*mark_of(profile, "int:42"), 0, contexts, tokens);
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      const bool below = static_cast<float>(levels[i]) / 8191.0F < static_cast<float>(value);
+      EXPECT_EQ(green[i] != 0, below) << gamma << " " << levels[i];
+      at_edge += levels[i] == 6407 || levels[i] == 1234 ? 1U : 0U;
+    }
+  }
+  EXPECT_GE(at_edge, 6U);
+}
+
 TEST(ForeignMark, SaysWhenItsLawIsAModel) {
   const auto reasons = [](const char* profile, const char* key) {
     return model_reasons(ForeignProfile::parse(profile).value(), ForeignKey::parse(key).value());

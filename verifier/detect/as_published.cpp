@@ -95,7 +95,7 @@ Positions padded(const Question& question) {
   constexpr TokenId kPadding = 0xffffffff;
   const std::size_t width = question.parameters().context_width;
   Positions out(question.behind(std::vector<TokenId>(width, kPadding)), width, width);
-  out.keep_distinct(Dedup::kContext);
+  out.keep_distinct(question.parameters().dedup);
   return out;
 }
 
