@@ -394,11 +394,8 @@ class CliTest(unittest.TestCase):
             self.assertEqual((judged("kept")["id"], judged("kept")["verdict"]), ("1", "detected"))
             # What the author was shown is left out, and only a transcript says so by ids.
             self.assertEqual(judged("shown")["verdict"], "inconclusive", flags)
-            self.assertEqual(judged("shown")["scored"], 0)
-            shown = judged("shown")["dropped"]
-            self.assertEqual(sum(shown.values()), judged("shown")["tokens"])
-            # How many contexts repeat depends on the key, which is drawn anew.
-            self.assertGreaterEqual(shown["promptContext"], judged("kept")["scored"])
+            # Of 100 tokens; how many contexts repeat (some ten) depends on the key, which is drawn anew.
+            self.assertGreater(judged("shown")["dropped"]["promptContext"], 70)
             self.assertEqual(judged("foreign")["dropped"]["promptContext"], 0)
 
     # --- other systems' marks ---------------------------------------------------------------
