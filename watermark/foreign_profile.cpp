@@ -263,7 +263,7 @@ Result<AnyProfile> parse_profile(std::string_view json) {
   return AnyProfile(std::move(profile));
 }
 
-const std::optional<TokenizerReference>& tokenizer_of(const AnyProfile& profile) noexcept {
+const std::optional<TokenizerReference>& tokenizer_of(const AnyProfile& profile) {
   return std::visit(
       [](const auto& each) -> const auto& { return each.tokenizer(); }, profile);
 }

@@ -166,7 +166,7 @@ using AnyProfile = std::variant<Profile, ForeignProfile>;
 // Our own profile, or a foreign one, as the member "scheme" says.
 Result<AnyProfile> parse_profile(std::string_view json);
 
-const std::optional<TokenizerReference>& tokenizer_of(const AnyProfile& profile) noexcept;
+const std::optional<TokenizerReference>& tokenizer_of(const AnyProfile& profile);
 std::string digest_of(const AnyProfile& profile);
 
 }  // namespace countermark

@@ -76,6 +76,7 @@ void scores(const ForeignMark& mark, std::span<const std::uint64_t> raw_values,
     case NullLaw::kExponentialBound:
     case NullLaw::kTwoExponentialBounds: {
       const std::uint64_t cells = mark.cells();
+      assert(cells > 0);
       // The lower edge as a 32-bit word: exact where cells is a power of two, else rounded down.
       if (std::has_single_bit(cells)) {
         const int shift = 32 - std::countr_zero(cells);
