@@ -73,6 +73,24 @@ TEST(AsPublished, ReproducesTheReferences) {
   EXPECT_EQ(schemes.size() + 1, foreign_schemes().size());
 }
 
+TEST(AsPublished, TextSealPrintsNothingSmallerThanItsFloor) {
+  const auto [mark, key] = case_of(R"({"scheme":"textseal/1","prf":"greenlist"})", "int:42");
+  // Each token green behind the one before it, and new: p would be 2^-800.
+  std::vector<TokenId> ids = {0, 1};
+  for (TokenId next = 2; ids.size() < 802; ++next) {
+    PrfInput input;
+    std::uint64_t green = 0;
+    mark->inputs(0, {&ids.back(), 1}, {&next, 1}, {&input, 1});
+    mark->raw_values(0, {&input, 1}, {&green, 1});
+    if (green == 1) ids.push_back(next);
+  }
+  const auto numbers = as_published(*mark, key, {{ids, true}});
+  ASSERT_TRUE(numbers && numbers->p);
+  EXPECT_EQ(std::get<std::uint64_t>(numbers->statistic), 800U);
+  EXPECT_EQ(numbers->p->p, 1e-200);
+  EXPECT_NEAR(numbers->p->log10_p, -200, 1e-12);
+}
+
 TEST(AsPublished, IsAbsentWhereTheSourceSaysNothing) {
   const std::vector<TokenId> ids = {1, 2, 3, 4, 5, 6, 7, 8};
   const auto [tgi, tgi_key] = case_of(R"({"scheme":"tgi-kgw/1","vocabSize":100})", "int:1");

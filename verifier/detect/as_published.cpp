@@ -23,7 +23,7 @@ namespace {
 constexpr std::size_t kSglangContexts = 4'096;
 constexpr double kLmWatermarkingThreshold = 4;
 constexpr double kTransformersThreshold = 3;
-constexpr double kThreeBricksLeastP = 1e-200;
+constexpr double kLeastP = 1e-200;
 
 // One sequence and those of its indices that are scored.
 struct Positions {
@@ -257,6 +257,12 @@ AsPublished vllm_sbw(const Question& question, const Positions& positions) {
   return out;
 }
 
+// three_bricks and TextSeal print nothing smaller.
+stats::PublishedP at_least(const stats::PublishedP& p) {
+  const double least = std::log10(kLeastP);
+  return p.log10_p < least ? stats::PublishedP{kLeastP, least} : p;
+}
+
 AsPublished transformers_kgw(const Question& question, const Positions& positions) {
   AsPublished out = greens_of(question, raw_values(question, positions));
   // As of release 5.23; older ones print transformers_p, and remove no repeats when asked to.
@@ -275,24 +281,27 @@ AsPublished lm_watermarking(const Question& question, const Positions& positions
 AsPublished three_bricks(const Question& question, const Positions& positions) {
   const std::uint64_t n = positions.at.size();
   const std::uint64_t green = sum_of(raw_values(question, positions));
-  stats::PublishedP p =
+  const stats::PublishedP p =
       stats::three_bricks_greenlist_p(n, green, question.parameters().gamma.value());
-  if (p.log10_p < std::log10(kThreeBricksLeastP))
-    p = {kThreeBricksLeastP, std::log10(kThreeBricksLeastP)};
-  return {.scored = n, .statistic = green, .p = p};
+  return {.scored = n, .statistic = green, .p = at_least(p)};
 }
 
 AsPublished text_seal(const Question& question, const Positions& positions) {
   const std::string_view prf = question.mark->profile().prf();
-  if (prf == "gumbelmax") return gumbel(question, positions, textseal_score);
+  if (prf == "gumbelmax") {
+    AsPublished out = gumbel(question, positions, textseal_score);
+    out.p = at_least(*out.p);
+    return out;
+  }
   // The share that is named is the first key's.
   if (prf == "textseal")
     return two_keys(question, positions, textseal_score, 1 - question.parameters().mixing.value());
   const std::uint64_t n = positions.at.size();
   const std::uint64_t green = sum_of(raw_values(question, positions));
-  return {.scored = n,
-          .statistic = green,
-          .p = stats::textseal_greenlist_p(n, green, question.parameters().gamma.value())};
+  return {
+      .scored = n,
+      .statistic = green,
+      .p = at_least(stats::textseal_greenlist_p(n, green, question.parameters().gamma.value()))};
 }
 
 AsPublished synthid(const Question& question, const Positions& positions) {
