@@ -11,8 +11,8 @@
 
 #include "watermark/marks/foreign_mark.h"
 #include "watermark/marks/foreign_schemes.h"
+#include "watermark/marks/vllm_philox.h"
 #include "watermark/prf/hash.h"
-#include "watermark/prf/philox.h"
 
 namespace countermark {
 namespace {
@@ -39,27 +39,17 @@ class VllmGumbel : public ForeignMark {
 
   void inputs(unsigned key, TokenSpan contexts, TokenSpan tokens,
               std::span<PrfInput> out) const override {
-    std::vector<PhiloxBlock> states(tokens.size());
-    vllm_states(keys_[key], context_tokens(), contexts, states);
-    for (std::size_t i = 0; i < tokens.size(); ++i) {
-      const PhiloxBlock& s = states[i];
-      out[i] = {s[0] | std::uint64_t{s[1]} << 32, s[2] | std::uint64_t{s[3]} << 32, tokens[i]};
-    }
+    internal::vllm_inputs(keys_[key], context_tokens(), contexts, tokens, out);
   }
 
   void raw_values(unsigned key, std::span<const PrfInput> in,
                   std::span<std::uint64_t> out) const override {
-    std::vector<PhiloxBlock> states(in.size());
-    std::vector<TokenId> tokens(in.size());
-    std::vector<std::uint32_t> words(in.size());
-    for (std::size_t i = 0; i < in.size(); ++i) {
-      states[i] = {static_cast<std::uint32_t>(in[i].a), static_cast<std::uint32_t>(in[i].a >> 32),
-                   static_cast<std::uint32_t>(in[i].b), static_cast<std::uint32_t>(in[i].b >> 32)};
-      tokens[i] = in[i].token;
-    }
-    vllm_words(keys_[key], 0, states, tokens, words);
-    std::transform(words.begin(), words.end(), out.begin(),
-                   [](std::uint32_t word) { return word >> 8; });
+    constexpr std::uint64_t kStreams[] = {0};
+    internal::vllm_words_of(keys_[key], in, kStreams,
+                            [&](std::size_t /*stream*/, const auto& words) {
+                              std::transform(words.begin(), words.end(), out.begin(),
+                                             [](std::uint32_t word) { return word >> 8; });
+                            });
   }
 
   NullModel null_model() const noexcept override {

@@ -4,11 +4,13 @@
 //
 // Source: research on the branch; its other variant, a derived key for each layer, is not
 // specified there and left out.
+#include <algorithm>
+#include <array>
 #include <vector>
 
 #include "watermark/marks/foreign_mark.h"
 #include "watermark/marks/foreign_schemes.h"
-#include "watermark/prf/philox.h"
+#include "watermark/marks/vllm_philox.h"
 
 namespace countermark {
 namespace {
@@ -23,30 +25,20 @@ class VllmSynthId : public ForeignMark {
 
   void inputs(unsigned /*key*/, TokenSpan contexts, TokenSpan tokens,
               std::span<PrfInput> out) const override {
-    std::vector<PhiloxBlock> states(tokens.size());
-    vllm_states(key_, context_tokens(), contexts, states);
-    for (std::size_t i = 0; i < tokens.size(); ++i) {
-      const PhiloxBlock& s = states[i];
-      out[i] = {s[0] | std::uint64_t{s[1]} << 32, s[2] | std::uint64_t{s[3]} << 32, tokens[i]};
-    }
+    internal::vllm_inputs(key_, context_tokens(), contexts, tokens, out);
   }
 
   void raw_values(unsigned /*key*/, std::span<const PrfInput> in,
                   std::span<std::uint64_t> out) const override {
-    std::vector<PhiloxBlock> states(in.size());
-    std::vector<TokenId> tokens(in.size());
-    std::vector<std::uint32_t> words(in.size());
-    for (std::size_t i = 0; i < in.size(); ++i) {
-      states[i] = {static_cast<std::uint32_t>(in[i].a), static_cast<std::uint32_t>(in[i].a >> 32),
-                   static_cast<std::uint32_t>(in[i].b), static_cast<std::uint32_t>(in[i].b >> 32)};
-      tokens[i] = in[i].token;
-      out[i] = 0;
-    }
     const unsigned depth = profile().parameters().depth;
-    for (unsigned first = 0; first < depth; first += kBlock) {
-      vllm_words(key_, kStream | first / kBlock, states, tokens, words);
-      for (std::size_t i = 0; i < in.size(); ++i) out[i] |= std::uint64_t{words[i]} << first;
-    }
+    std::vector<std::uint64_t> streams;
+    for (unsigned first = 0; first < depth; first += kBlock)
+      streams.push_back(kStream | first / kBlock);
+    std::fill(out.begin(), out.end(), 0);
+    internal::vllm_words_of(key_, in, streams, [&](std::size_t block, const auto& words) {
+      for (std::size_t i = 0; i < words.size(); ++i)
+        out[i] |= std::uint64_t{words[i]} << (block * kBlock);
+    });
     const std::uint64_t mask = depth == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << depth) - 1;
     for (std::uint64_t& bits : out) bits &= mask;
   }
