@@ -48,7 +48,7 @@ struct ForeignParameters {
   unsigned depth = 0;            // g values a token
   std::uint8_t prf = 0;          // index in the scheme's names
   bool self_salt = false;        // whether the token to come is part of its own context
-  Ratio mixing{};                // share of tokens drawn under the second key
+  Ratio mixing{};                // share of tokens of one key; which, the scheme says
   std::uint32_t table_size = 0;
   Dedup dedup = Dedup::kTuple;
   std::uint32_t first_position = 0;  // index of the first token that is scored
