@@ -265,7 +265,7 @@ stats::PublishedP at_least(const stats::PublishedP& p) {
 
 AsPublished transformers_kgw(const Question& question, const Positions& positions) {
   AsPublished out = greens_of(question, raw_values(question, positions));
-  // As of release 5.23; older ones print transformers_p, and remove no repeats when asked to.
+  // As of release 5.23; older ones print another p and remove no repeats (docs/marks.md).
   out.p = stats::lm_watermarking_p(*out.z);
   out.decision = *out.z > kTransformersThreshold;
   return out;

@@ -87,12 +87,6 @@ PublishedP lm_watermarking_p(double z) {
   return {both_sides.p / 2, both_sides.log10_p - std::log10(2)};
 }
 
-PublishedP transformers_p(double z) {
-  const double exponent = -2 * z * z / constants::pi;
-  if (z <= 0) return from_p(z < 0 ? 1 - std::exp(exponent) / 2 : 0.5);
-  return from_log(exponent - constants::ln_two);
-}
-
 PublishedP gumbel_p(std::uint64_t n, double sum) {
   assert(n >= 1 && sum >= 0);
   return upper_gamma(static_cast<double>(n), sum);

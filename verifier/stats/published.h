@@ -20,12 +20,9 @@ struct PublishedP {
 // 1. What lm-watermarking, transformers and TGI compare with a threshold.
 double published_z(std::uint64_t n, std::uint64_t greens, double gamma);
 
-// P(N > z), N standard normal: lm-watermarking. At small n it is smaller than the probability.
+// P(N > z), N standard normal: lm-watermarking, and transformers from release 5.23 on. At small n
+// it is smaller than the probability.
 PublishedP lm_watermarking_p(double z);
-
-// 1 - (1 + sign(z) (1 - e^(-2 z^2 / pi))) / 2: transformers' WatermarkDetector. An approximation of
-// the normal law without its square root; from z = 3.3 on smaller than the normal tail.
-PublishedP transformers_p(double z);
 
 // P(Gamma(n) >= sum): vLLM and SGLang with one key, three_bricks' Aaronson detector. Exact, as
 // gamma_tail is. n >= 1, sum >= 0.
