@@ -3,8 +3,8 @@
 // the same on every machine. The C library's versions differ in the last bit from one processor
 // to the next.
 //
-// Relative error below 4e-16 over the ranges that the draw uses (tests/watermark). Not for
-// statistics: those have their own arithmetic.
+// Relative error below 4e-16 over the ranges that the draw uses (tests/watermark). Not for tails,
+// which have their own arithmetic; e-values take it with a margin.
 //
 // Written once for any number of lanes; a scalar is one lane. Internal linkage, and no other
 // header: kernels include this file.

@@ -336,7 +336,7 @@ TEST(Kernel, RoutesInBulk) {
         for (std::uint32_t begin = 0, end = 0; begin < size; begin = end) {
           end = static_cast<std::uint32_t>(
               std::min<std::size_t>(size, begin + 1 + random.below(200)));
-          mark.routes(tokens, begin, end, routes);
+          mark.routes(tokens, begin, end, mark.layers().size(), routes);
           short_context += routes.short_context();
           for (std::uint8_t layer = 0; layer < mark.layers().size(); ++layer) {
             const auto positions = routes.positions(layer);

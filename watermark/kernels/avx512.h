@@ -449,6 +449,16 @@ struct Avx512 : Generic<IsaAvx512<kBytes, Cipher>> {
     }
   }
 
+  static void scores(const uint32_t* words, size_t count, uint32_t* out) {
+    const Scorer<kBytes> score;
+    const size_t whole = count - count % kLanes;
+    for (size_t i = 0; i < whole; i += kLanes) {
+      const U32 found = score(load<U32>(words + i));
+      memcpy(out + i, &found, sizeof found);
+    }
+    Base::scores(words + whole, count - whole, out + whole);
+  }
+
   static constexpr CountermarkKernel kernel(const char* name, int (*supported)()) {
     // Whole rows of logits are read by the widest vectors whatever the clock: that is a matter of
     // memory.
@@ -460,6 +470,7 @@ struct Avx512 : Generic<IsaAvx512<kBytes, Cipher>> {
     out.words_of_state = words_of_state;
     out.words = words;
     out.tallies = tallies;
+    out.scores = scores;
     using Narrow = Foreign<IsaAvx512<kBytes, Cipher>>;
     out.vllm_states = Narrow::vllm_states;
     out.vllm_words = Narrow::vllm_words;

@@ -108,15 +108,17 @@ std::vector<std::uint64_t> answers_of(const Kernel& kernel) {
   const auto take_words = [&](std::size_t count) {
     out.insert(out.end(), words.begin(), words.begin() + static_cast<std::ptrdiff_t>(count));
   };
-  kernel.vllm_states(hashes[0], kWidth, tokens.data(), kContexts, blocks.data());
+  kernel.vllm_states(hashes[0], kWidth, tokens.data(), kContexts, blocks.data(), 4);
   out.insert(out.end(), blocks.begin(), blocks.end());
-  kernel.vllm_words(hashes[0], hashes[1], blocks.data(), tokens.data(), kCount, words.data());
+  kernel.vllm_words(hashes[0], hashes[1], blocks.data(), 4, tokens.data(), 1, kCount, words.data());
   take_words(kCount);
   kernel.sbw_words(hashes.data(), tokens.data(), kCount, words.data());
   take_words(kCount);
   kernel.murmur_contexts(kWidth, tokens.data(), kContexts, words.data());
   take_words(kContexts);
   kernel.murmur_pairs(7, 2, words.data(), tokens.data(), kCount, words.data());
+  take_words(kCount);
+  kernel.scores(words.data(), kCount, words.data());
   take_words(kCount);
   kernel.synthid_bits(hashes.data(), tokens.data(), kCount, addends.data(), 30, hashes.data());
   out.insert(out.end(), hashes.begin(), hashes.end());

@@ -280,80 +280,146 @@ struct Foreign {
     }
   }
 
-  // ---- Philox4x32-10, a block in each 64-bit lane. Of c and key, only the lower halves count.
+  // ---- Philox4x32-10, a block in each 64-bit lane. Of c and keys, only the lower halves count.
+
+  static constexpr size_t kTogether = 2;  // vectors: a round waits for two multiplications
+  static constexpr size_t kPhiloxLanes = kTogether * kLongs;
 
   struct Philox {
-    U64 c[4];
+    U64 c[kTogether][4];
+    U64 low[kTogether], high[kTogether];  // keys
 
-    void encrypt(U64 low, U64 high) {
+    void encrypt() {
       for (int round = 0; round < 10; ++round) {
-        const U64 a = Isa::multiply_low(c[0], U64{} + 0xd2511f53);
-        const U64 b = Isa::multiply_low(c[2], U64{} + 0xcd9e8d57);
-        c[0] = b >> 32 ^ c[1] ^ low;
-        c[1] = b;
-        c[2] = a >> 32 ^ c[3] ^ high;
-        c[3] = a;
-        low += 0x9e3779b9;
-        high += 0xbb67ae85;
+        for (size_t v = 0; v < kTogether; ++v) {
+          const U64 a = Isa::multiply_low(c[v][0], U64{} + 0xd2511f53);
+          const U64 b = Isa::multiply_low(c[v][2], U64{} + 0xcd9e8d57);
+          c[v][0] = b >> 32 ^ c[v][1] ^ low[v];
+          c[v][1] = b;
+          c[v][2] = a >> 32 ^ c[v][3] ^ high[v];
+          c[v][3] = a;
+          low[v] += 0x9e3779b9;
+          high[v] += 0xbb67ae85;
+        }
       }
     }
 
-    HalfU32 pick(U64 tokens) const {
-      const U64 lower = (tokens & 1) != 0 ? c[1] : c[0];
-      const U64 upper = (tokens & 1) != 0 ? c[3] : c[2];
-      return __builtin_convertvector((tokens & 2) != 0 ? upper : lower, HalfU32);
+    // Each token's word of its block: two halves of U32.
+    void pick(const U64 tokens[kTogether], HalfU32 out[kTogether]) const {
+      for (size_t v = 0; v < kTogether; ++v) {
+        const U64 lower = (tokens[v] & 1) != 0 ? c[v][1] : c[v][0];
+        const U64 upper = (tokens[v] & 1) != 0 ? c[v][3] : c[v][2];
+        out[v] = __builtin_convertvector((tokens[v] & 2) != 0 ? upper : lower, HalfU32);
+      }
     }
   };
 
+  // one(lane) of each lane; written so, it does not go through memory.
+  template <typename One>
+  static U64 longs(const One& one) {
+    if constexpr (kLongs == 2) return U64{one(0), one(1)};
+    if constexpr (kLongs == 4) return U64{one(0), one(1), one(2), one(3)};
+    if constexpr (kLongs == 8)
+      return U64{one(0), one(1), one(2), one(3), one(4), one(5), one(6), one(7)};
+  }
+
+  static void store_words(uint32_t* to, const HalfU32 words[kTogether], size_t count) {
+    if (count >= kPhiloxLanes) {
+      memcpy(to, words, 4 * kPhiloxLanes);
+    } else {
+      memcpy(to, words, 4 * count);
+    }
+  }
+
   static void vllm_states(uint64_t key, unsigned width, const uint32_t* contexts, size_t count,
-                          uint32_t* states) {
-    for (size_t first = 0; first < count; first += kLongs) {
-      const Rows<kLongs> rows(width, contexts, first, count);
-      Philox state{{U64{} + 0x574d4358, U64{} + width, U64{}, U64{}}};
-      for (unsigned offset = 0; offset < width; offset += 4) {
-        for (unsigned i = 0; i < 4; ++i)
-          state.c[i] ^= offset + i < width ? __builtin_convertvector(rows.at(offset + i), U64)
-                                           : U64{} + (0xffffffff - i);
-        state.encrypt(U64{} + (key ^ offset), U64{} + (key >> 32));
+                          uint32_t* states, size_t stride) {
+    for (size_t first = 0; first < count; first += kPhiloxLanes) {
+      const Rows<kPhiloxLanes> rows(width, contexts, first, count);
+      Philox state;
+      for (size_t v = 0; v < kTogether; ++v) {
+        state.c[v][0] = U64{} + 0x574d4358;
+        state.c[v][1] = U64{} + width;
+        state.c[v][2] = state.c[v][3] = U64{};
       }
-      const U64 low = (state.c[0] & 0xffffffff) | state.c[1] << 32;
-      const U64 high = (state.c[2] & 0xffffffff) | state.c[3] << 32;
-      for (size_t lane = 0; lane < kLongs && first + lane < count; ++lane) {
-        const uint64_t both[2] = {low[lane], high[lane]};
-        memcpy(states + 4 * (first + lane), both, sizeof both);
+      for (unsigned offset = 0; offset < width; offset += 4) {
+        for (size_t v = 0; v < kTogether; ++v) {
+          state.low[v] = U64{} + (key ^ offset);
+          state.high[v] = U64{} + (key >> 32);
+          for (unsigned i = 0; i < 4; i += 2) {
+            // What lies beyond the context has numbers of its own.
+            const uint64_t beyond = uint64_t{0xfffffffe - i} << 32 | (0xffffffff - i);
+            const unsigned at = offset + i;
+            const U64 both = longs([&](size_t lane) {
+              const uint32_t* const row = rows.rows[v * kLongs + lane] + at;
+              if (at + 1 < width) return load<uint64_t>(row);
+              return at < width ? beyond >> 32 << 32 | *row : beyond;
+            });
+            state.c[v][i] ^= both;
+            state.c[v][i + 1] ^= both >> 32;
+          }
+        }
+        state.encrypt();
+      }
+      for (size_t v = 0; v < kTogether; ++v) {
+        const U64 front = (state.c[v][0] & 0xffffffff) | state.c[v][1] << 32;
+        const U64 back = (state.c[v][2] & 0xffffffff) | state.c[v][3] << 32;
+        for (size_t lane = 0; lane < kLongs; ++lane) {
+          const size_t at = first + v * kLongs + lane;
+          if (at >= count) break;
+          const uint64_t both[2] = {front[lane], back[lane]};
+          memcpy(states + at * stride, both, sizeof both);
+        }
       }
     }
   }
 
-  static void vllm_words(uint64_t key, uint64_t stream, const uint32_t* states,
-                         const uint32_t* tokens, size_t count, uint32_t* out) {
-    const uint64_t low = key ^ stream >> 32;
-    const uint64_t high = key >> 32 ^ 0x574d544b ^ stream;
-    for (size_t first = 0; first < count; first += kLongs) {
-      U64 front, back;
-      for (size_t lane = 0; lane < kLongs; ++lane) {
-        uint64_t both[2];
-        memcpy(both, states + 4 * (first + lane < count ? first + lane : count - 1), sizeof both);
-        front[lane] = both[0];
-        back[lane] = both[1];
+  static void vllm_words(uint64_t key, uint64_t stream, const uint32_t* states, size_t stride,
+                         const uint32_t* tokens, size_t token_stride, size_t count, uint32_t* out) {
+    for (size_t first = 0; first < count; first += kPhiloxLanes) {
+      Philox block;
+      U64 token[kTogether];
+      HalfU32 words[kTogether];
+      for (size_t v = 0; v < kTogether; ++v) {
+        const auto row = [&](size_t lane) {
+          const size_t at = first + v * kLongs + lane;
+          return at < count ? at : count - 1;
+        };
+        token[v] = longs([&](size_t lane) { return tokens[row(lane) * token_stride]; });
+        const U64 front =
+            longs([&](size_t lane) { return load<uint64_t>(states + row(lane) * stride); });
+        const U64 back =
+            longs([&](size_t lane) { return load<uint64_t>(states + row(lane) * stride + 2); });
+        block.c[v][0] = token[v] >> 2;
+        block.c[v][1] = front;
+        block.c[v][2] = front >> 32;
+        block.c[v][3] = back;
+        block.low[v] = back >> 32 ^ key ^ stream >> 32;
+        block.high[v] = U64{} + (key >> 32 ^ 0x574d544b ^ stream);
       }
-      const size_t some = count - first;
-      const U64 token = __builtin_convertvector(load_some<HalfU32>(tokens + first, some), U64);
-      Philox block{{token >> 2, front, front >> 32, back}};
-      block.encrypt(back >> 32 ^ low, U64{} + high);
-      store_some(out + first, block.pick(token), some);
+      block.encrypt();
+      block.pick(token, words);
+      store_words(out + first, words, count - first);
     }
   }
 
   static void sbw_words(const uint64_t* seeds, const uint32_t* tokens, size_t count,
                         uint32_t* out) {
-    for (size_t first = 0; first < count; first += kLongs) {
-      const size_t some = count - first;
-      const U64 token = __builtin_convertvector(load_some<HalfU32>(tokens + first, some), U64);
-      const U64 seed = load_some<U64>(seeds + first, some);
-      Philox block{{token >> 2, U64{}, U64{}, U64{}}};
-      block.encrypt(seed, seed >> 32);
-      store_some(out + first, block.pick(token), some);
+    for (size_t first = 0; first < count; first += kPhiloxLanes) {
+      Philox block;
+      U64 token[kTogether];
+      HalfU32 words[kTogether];
+      for (size_t v = 0; v < kTogether; ++v) {
+        const size_t at = first + v * kLongs;
+        const size_t some = at < count ? count - at : 0;
+        token[v] = __builtin_convertvector(load_some<HalfU32>(tokens + at, some), U64);
+        block.c[v][0] = token[v] >> 2;
+        block.c[v][1] = block.c[v][2] = block.c[v][3] = U64{};
+        block.low[v] = load_some<U64>(seeds + at, some);
+        block.high[v] = block.low[v] >> 32;
+      }
+      block.encrypt();
+      block.pick(token, words);
+      store_words(out + first, words, count - first);
     }
   }
 

@@ -228,27 +228,28 @@ struct Generic {
     constexpr size_t kAhead = 12;  // values whose lines are on their way
     constexpr uint64_t kRoom = 7;  // values in a line
     size_t known = 0;
-    memset(fresh, 1, count);
     for (size_t i = 0; i < count; ++i) {
       if (kFar && i + kAhead < count)
         __builtin_prefetch(lines + 8 * (value_at(i + kAhead) & mask), 1);
       uint64_t value = value_at(i);
       value += value < 8 ? 8 : 0;
       uint64_t* line = lines + 8 * (value & mask);
-      while (true) {
-        if (__builtin_expect(Isa::holds(line, value), 0)) {
-          fresh[i] = 0;
-          ++known;
-          break;
-        }
-        const uint64_t size = line[0];
-        if (__builtin_expect(size < kRoom, 1)) {
-          line[0] = size + 1;
-          line[size + 1] = value;
-          break;
-        }
+      // A value that is there is written again, behind those that count, where the next one goes:
+      // whether it is there, no processor can guess, so that takes no branch.
+      bool held = Isa::holds(line, value);
+      uint64_t size = line[0];
+      while (__builtin_expect(size == kRoom, 0)) {
+        if (held) break;
         line = line == lines + 8 * mask ? lines : line + 8;
+        held = Isa::holds(line, value);
+        size = line[0];
       }
+      if (__builtin_expect(size < kRoom, 1)) {
+        line[size + 1] = value;
+        line[0] = size + (held ? 0 : 1);
+      }
+      fresh[i] = held ? 0 : 1;
+      known += held ? 1 : 0;
     }
     return count - known;
   }
@@ -306,6 +307,10 @@ struct Generic {
         for (size_t i = 0; i < part; ++i) sums[j] += countermark::exponential_score(found[i]);
       }
     }
+  }
+
+  static void scores(const uint32_t* words, size_t count, uint32_t* out) {
+    for (size_t i = 0; i < count; ++i) out[i] = countermark::exponential_score(words[i]);
   }
 
   // ---- The draw.
@@ -596,6 +601,7 @@ struct Generic {
             Foreign<Isa>::sbw_words,
             Foreign<Isa>::murmur_contexts,
             Foreign<Isa>::murmur_pairs,
+            scores,
             Foreign<Isa>::synthid_bits};
   }
 };

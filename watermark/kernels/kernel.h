@@ -84,7 +84,8 @@ struct CountermarkKernel {
    * in turn LE64(from + 16 * indices[i]) + addend or, where `indices` is null, LE64(from + 8 * i)
    * + addend; 8 more where that is below 8, so that no value looks like a count. fresh[i] = 1 if it
    * was not there, else 0. Returns how many were fresh. There must be room for all; `lines` is
-   * aligned to 64 bytes, and 0 where nothing has been inserted. */
+   * aligned to 64 bytes and was 0 before the first of them. Behind those that count a line may
+   * hold values of the set again. */
   size_t (*insert_all)(uint64_t* lines, uint64_t mask, const uint8_t* from, const uint32_t* indices,
                        uint64_t addend, size_t count, uint8_t* fresh);
   /* out[i] = the word of tokens[i] under one state. */
@@ -131,17 +132,20 @@ struct CountermarkKernel {
   /* The first green_size steps of torch.randperm(vocab_size): step i swaps the places i and i +
    * out[i]. The same bounds. */
   void (*swaps)(uint32_t seed, uint32_t vocab_size, uint32_t green_size, uint32_t* out);
-  /* As vllm_states, vllm_words and sbw_words of prf/philox.h; a state is four words. */
+  /* As vllm_states, vllm_words and sbw_words of prf/philox.h. A state is four words; strides, from
+   * one state or token to the next, are in words. */
   void (*vllm_states)(uint64_t key, unsigned width, const uint32_t* contexts, size_t count,
-                      uint32_t* states);
-  void (*vllm_words)(uint64_t key, uint64_t stream, const uint32_t* states, const uint32_t* tokens,
-                     size_t count, uint32_t* out);
+                      uint32_t* states, size_t stride);
+  void (*vllm_words)(uint64_t key, uint64_t stream, const uint32_t* states, size_t stride,
+                     const uint32_t* tokens, size_t token_stride, size_t count, uint32_t* out);
   void (*sbw_words)(const uint64_t* seeds, const uint32_t* tokens, size_t count, uint32_t* out);
   /* out[i] = MurmurHash3 of a context; or of `words` words, after which the hash stands at `start`,
    * and a[i] and b[i]. out may be a or b. */
   void (*murmur_contexts)(unsigned width, const uint32_t* contexts, size_t count, uint32_t* out);
   void (*murmur_pairs)(uint32_t start, uint32_t words, const uint32_t* a, const uint32_t* b,
                        size_t count, uint32_t* out);
+  /* out[i] = exponential_score(words[i]); out may be `words`. */
+  void (*scores)(const uint32_t* words, size_t count, uint32_t* out);
   /* Bit d of out[i], d < depth, 1 <= depth <= 64, is bit 30 of k after twelve times k = (k * f + f
    * + 1) >> 5, signed, from k = h * f + addends[d], where h = (hashes[i] + tokens[i]) * f + 1 and f
    * = 6364136223846793005. out may be `hashes`. */

@@ -6,7 +6,7 @@
 #include <bit>
 #include <cassert>
 
-#include "watermark/marks/exponential_score.h"
+#include "watermark/kernels/dispatch.h"
 #include "watermark/marks/foreign_schemes.h"
 #include "watermark/prf/aes.h"
 #include "watermark/prf/hash.h"
@@ -80,14 +80,14 @@ void scores(const ForeignMark& mark, std::span<const std::uint64_t> raw_values,
       // The lower edge as a 32-bit word: exact where cells is a power of two, else rounded down.
       if (std::has_single_bit(cells)) {
         const int shift = 32 - std::countr_zero(cells);
-        std::transform(raw_values.begin(), raw_values.end(), out.begin(), [shift](auto raw) {
-          return exponential_score(static_cast<std::uint32_t>(raw << shift));
-        });
+        std::transform(raw_values.begin(), raw_values.end(), out.begin(),
+                       [shift](auto raw) { return static_cast<std::uint32_t>(raw << shift); });
       } else {
         std::transform(raw_values.begin(), raw_values.end(), out.begin(), [cells](auto raw) {
-          return exponential_score(static_cast<std::uint32_t>((raw << 32) / cells));
+          return static_cast<std::uint32_t>((raw << 32) / cells);
         });
       }
+      kernel_or_active(nullptr).scores(out.data(), out.size(), out.data());
       break;
     }
     case NullLaw::kGreenList:

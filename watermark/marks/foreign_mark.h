@@ -69,6 +69,9 @@ class ForeignMark {
   // Keys that a token may have been drawn under without the text telling which: 1 or 2.
   virtual unsigned keys() const noexcept { return 1; }
 
+  // Whether, under any key, tuples of unlike contexts always have unlike inputs.
+  virtual bool tells_tuples_apart() const noexcept { return false; }
+
   // Raw values are below this, and the uniform of value r lies in [r / cells, (r + 1) / cells].
   // Of exponential laws only.
   virtual std::uint64_t cells() const noexcept { return 0; }

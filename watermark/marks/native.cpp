@@ -80,18 +80,19 @@ std::optional<Route> NativeMark::route(TokenSpan response) const noexcept {
 }
 
 void NativeMark::routes(TokenSpan response, std::uint32_t begin, std::uint32_t end,
-                        Routes& out) const {
-  assert(begin <= end && end <= response.size());
+                        std::size_t wanted, Routes& out) const {
+  assert(begin <= end && end <= response.size() && wanted <= profile_.layers().size());
   constexpr std::size_t kSpare = 16;  // entries of a column that the kernel may write beyond
   const auto& layers = profile_.layers();
   out.columns_.resize(layers.size());
+  for (Routes::Column& column : out.columns_) column.size = 0;
   out.short_context_ = 0;
   if (out.states_.size() < end - begin) out.states_.resize(end - begin);
   // The positions that are still to be routed: at first all of them, without a list.
   std::span<const std::uint32_t> pending;
   std::size_t count = end - begin;
   std::uint32_t remaining = kShareTotal;
-  for (std::size_t first = 0, last = 0, index = 0; first < layers.size(); first = last, ++index) {
+  for (std::size_t first = 0, last = 0, index = 0; first < wanted; first = last, ++index) {
     const unsigned width = layers[first].width;
     const std::uint32_t from = std::min(end, std::max(begin, width)) - begin;
     std::size_t too_short = from;

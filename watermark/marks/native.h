@@ -89,8 +89,11 @@ class NativeMark {
   std::optional<Route> route(TokenSpan response) const noexcept;
 
   // The routes of the tokens begin .. end - 1 of a response at once, as route() gives them one by
-  // one. O(end - begin): one AES block for a width of up to four tokens that is looked at.
-  void routes(TokenSpan response, std::uint32_t begin, std::uint32_t end, Routes& out) const;
+  // one. Of the first `layers` layers of the profile only; the others have no positions, and what
+  // they alone need is not computed. O(end - begin): one AES block for a width of up to four tokens
+  // that is looked at.
+  void routes(TokenSpan response, std::uint32_t begin, std::uint32_t end, std::size_t layers,
+              Routes& out) const;
 
   // The tag of an identity in a layer's slot. The identity of the shared layer is "".
   Tag tag(std::uint8_t layer, std::string_view identity, std::uint32_t slot) const;

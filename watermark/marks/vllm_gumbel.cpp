@@ -52,6 +52,10 @@ class VllmGumbel : public ForeignMark {
                             });
   }
 
+  bool tells_tuples_apart() const noexcept override {
+    return context_tokens() <= internal::kPhiloxTokens;
+  }
+
   NullModel null_model() const noexcept override {
     if (keys_.size() == 1) return {NullLaw::kExponentialBound, 0, 0};
     const Ratio mixing = profile().parameters().mixing;

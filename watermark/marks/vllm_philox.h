@@ -3,24 +3,30 @@
 // a token's word follows from it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "watermark/kernels/dispatch.h"
 #include "watermark/marks/foreign_mark.h"
-#include "watermark/prf/philox.h"
 
 namespace countermark::internal {
+
+// The states of contexts of one width that fits into a block are those of one permutation.
+inline constexpr unsigned kPhiloxTokens = 4;
+
+// Where a kernel finds state and token of an input, in words.
+inline constexpr std::size_t kInputStride = sizeof(PrfInput) / 4;
+inline constexpr std::size_t kTokenPlace = 4;
+static_assert(offsetof(PrfInput, b) == 8 && offsetof(PrfInput, token) == 4 * kTokenPlace);
 
 // As ForeignMark::inputs; contexts holds `width` ids a tuple.
 inline void vllm_inputs(std::uint64_t key, unsigned width, TokenSpan contexts, TokenSpan tokens,
                         std::span<PrfInput> out) {
-  std::vector<PhiloxBlock> states(tokens.size());
-  vllm_states(key, width, contexts, states);
-  for (std::size_t i = 0; i < tokens.size(); ++i) {
-    const PhiloxBlock& s = states[i];
-    out[i] = {s[0] | std::uint64_t{s[1]} << 32, s[2] | std::uint64_t{s[3]} << 32, tokens[i]};
-  }
+  kernel_or_active(nullptr).vllm_states(key, width, contexts.data(), out.size(),
+                                        reinterpret_cast<std::uint32_t*>(out.data()), kInputStride);
+  for (std::size_t i = 0; i < tokens.size(); ++i) out[i].token = tokens[i];
 }
 
 // The words of inputs in each of some streams, one after the other: take(index of the stream,
@@ -28,16 +34,12 @@ inline void vllm_inputs(std::uint64_t key, unsigned width, TokenSpan contexts, T
 template <typename Take>
 void vllm_words_of(std::uint64_t key, std::span<const PrfInput> in,
                    std::span<const std::uint64_t> streams, Take take) {
-  std::vector<PhiloxBlock> states(in.size());
-  std::vector<TokenId> tokens(in.size());
+  const Kernel& kernel = kernel_or_active(nullptr);
+  const auto* const from = reinterpret_cast<const std::uint32_t*>(in.data());
   std::vector<std::uint32_t> words(in.size());
-  for (std::size_t i = 0; i < in.size(); ++i) {
-    states[i] = {static_cast<std::uint32_t>(in[i].a), static_cast<std::uint32_t>(in[i].a >> 32),
-                 static_cast<std::uint32_t>(in[i].b), static_cast<std::uint32_t>(in[i].b >> 32)};
-    tokens[i] = in[i].token;
-  }
   for (std::size_t i = 0; i < streams.size(); ++i) {
-    vllm_words(key, streams[i], states, tokens, words);
+    kernel.vllm_words(key, streams[i], from, kInputStride, from + kTokenPlace, kInputStride,
+                      in.size(), words.data());
     take(i, words);
   }
 }

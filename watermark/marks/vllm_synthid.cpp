@@ -43,6 +43,10 @@ class VllmSynthId : public ForeignMark {
     for (std::uint64_t& bits : out) bits &= mask;
   }
 
+  bool tells_tuples_apart() const noexcept override {
+    return context_tokens() <= internal::kPhiloxTokens;
+  }
+
   NullModel null_model() const noexcept override {
     return {NullLaw::kBits, profile().parameters().depth, 0};
   }

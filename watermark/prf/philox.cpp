@@ -34,14 +34,14 @@ PhiloxBlock philox4x32_10(const PhiloxBlock& counter, std::uint32_t key_low,
 void vllm_states(std::uint64_t key, unsigned width, TokenSpan contexts, std::span<PhiloxBlock> out,
                  const Kernel* kernel) {
   assert(contexts.size() == out.size() * width);
-  kernel_or_active(kernel).vllm_states(key, width, contexts.data(), out.size(), words_of(out));
+  kernel_or_active(kernel).vllm_states(key, width, contexts.data(), out.size(), words_of(out), 4);
 }
 
 void vllm_words(std::uint64_t key, std::uint64_t stream, std::span<const PhiloxBlock> states,
                 TokenSpan tokens, std::span<std::uint32_t> out, const Kernel* kernel) {
   assert(states.size() == out.size() && tokens.size() == out.size());
-  kernel_or_active(kernel).vllm_words(key, stream, words_of(states), tokens.data(), out.size(),
-                                      out.data());
+  kernel_or_active(kernel).vllm_words(key, stream, words_of(states), 4, tokens.data(), 1,
+                                      out.size(), out.data());
 }
 
 void sbw_words(std::span<const std::uint64_t> seeds, TokenSpan tokens, std::span<std::uint32_t> out,
