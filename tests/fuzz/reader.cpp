@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any bytes as a file of documents, under any options: reading ends, says where each record and
-// each fault stands, and finds in JSON Lines what it finds in the array of the same records.
+// each fault stands, and finds in JSON Lines what it finds in the array of the same records, and in
+// a table what was written to it.
 #include "verifier/text/reader.h"
 
 #include <sys/mman.h>
@@ -52,10 +53,7 @@ Reading read(const MemoryFile& file, std::string_view bytes, const ReaderOptions
   auto reader = countermark::text::open_documents(file.path(), options);
   if (!reader) {
     check_error(reader.error(), bytes.size());
-    const bool contradicts = reader.error().code == ErrorCode::kInvalidArgument;
-    require(contradicts || reader.error().code == ErrorCode::kInvalidInput, "the code is pinned");
-    require(contradicts || (reader.error().file == file.path() && reader.error().offset),
-            "the error says where");
+    require(reader.error().code == ErrorCode::kInvalidArgument, "only options keep it closed");
     reading.is_clean = false;
     return reading;
   }
@@ -114,10 +112,31 @@ std::string as_array(std::string_view lines, const std::vector<Document>& docume
   return array + "]";
 }
 
+// A table of the first segments reads back.
+void check_table(const MemoryFile& file, const std::vector<Document>& documents) {
+  ReaderOptions options;
+  options.format = Format::kCsv;
+  std::string table = "n,text\n";
+  for (const Document& document : documents) {
+    table += "1,\"";
+    if (!document.segments.empty())
+      for (const char c : document.segments[0].text) table += c == '"' ? "\"\"" : std::string(1, c);
+    table += "\"\r\n";
+  }
+  const Reading back = read(file, table, options);
+  require(back.is_clean && back.documents.size() == documents.size(), "a table is whole");
+  for (std::size_t i = 0; i < documents.size(); ++i)
+    require(documents[i].segments.empty() ||
+                back.documents[i].segments[0].text == documents[i].segments[0].text,
+            "a table holds what was written");
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  constexpr std::array kFormats = {Format::kText, Format::kJsonl, Format::kJson};
+  // In the order that keeps the meaning of older seeds, which begin with a digit.
+  constexpr std::array kFormats = {Format::kJson, Format::kCsv, Format::kTsv, Format::kText,
+                                   Format::kJsonl};
   constexpr std::array kTextFields = {"", "text", "messages", "a.0.b", "prompt"};
   constexpr std::array kIdsFields = {"", "", "ids", "a.ids"};
   constexpr std::array kRoles = {"assistant", "human", ""};
@@ -129,7 +148,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   options.text_field = kTextFields[input.below(kTextFields.size())];
   options.ids_field = kIdsFields[input.below(kIdsFields.size())];
   options.role = kRoles[input.below(kRoles.size())];
+  // What is compressed has a target of its own; here offsets are those of the bytes.
   const std::string_view bytes = input.rest();
+  if (bytes.starts_with("\x1f\x8b") || bytes.starts_with("\x28\xb5\x2f\xfd")) return 0;
 
   const Reading reading = read(kFile, bytes, options);
   require_same(reading.documents, read(kFile, bytes, options).documents);
@@ -144,5 +165,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(array.is_clean, "lines are the elements of an array");
     require_same(reading.documents, array.documents);
   }
+  if (options.ids_field.empty()) check_table(kFile, reading.documents);
   return 0;
 }

@@ -282,15 +282,17 @@ class KernelExercise {
     std::vector<std::uint32_t> states(4 * count), out(count);
     for (unsigned width = 1; width <= 17; ++width) {
       const auto contexts = random_tokens(width * count);
-      kernel_->vllm_states(key, width, contexts.data(), count, states.data());
+      kernel_->vllm_states(key, width, contexts.data(), count, states.data(), 4);
       line("vllm_states " + label, states);
       kernel_->murmur_contexts(width, contexts.data(), count, out.data());
       line("murmur_contexts " + label, out);
     }
-    kernel_->vllm_words(key, stream, states.data(), tokens.data(), count, out.data());
+    kernel_->vllm_words(key, stream, states.data(), 4, tokens.data(), 1, count, out.data());
     line("vllm_words " + label, out);
     kernel_->sbw_words(hashes.data(), tokens.data(), count, out.data());
     line("sbw_words " + label, out);
+    kernel_->scores(tokens.data(), count, out.data());
+    line("scores " + label, out);
     kernel_->murmur_pairs(static_cast<std::uint32_t>(key), 4, out.data(), tokens.data(), count,
                           out.data());
     line("murmur_pairs " + label, out);

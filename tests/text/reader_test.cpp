@@ -2,78 +2,17 @@
 #include "verifier/text/reader.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
 
+#include "tests/text/reading.h"
 #include "tests/text/test_data.h"
 #include "verifier/io/file.h"
 
 namespace countermark::text {
 namespace {
 
-namespace fs = std::filesystem;
 using namespace std::string_literals;
-
-class Reading : public testing::Test {
- protected:
-  Reading() {
-    std::string pattern = (fs::temp_directory_path() / "countermark-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-  }
-  ~Reading() override { fs::remove_all(folder_); }
-
-  std::string write(const std::string& name, std::string_view bytes) {
-    const std::string path = (folder_ / name).string();
-    std::ofstream(path, std::ios::binary) << bytes;
-    return path;
-  }
-
-  fs::path folder_;
-};
-
-struct Outcome {
-  std::vector<Document> documents;
-  std::vector<Error> errors;
-};
-
-// Everything in the file, errors and documents, up to the end.
-Outcome all_of(const std::string& path, const ReaderOptions& options = {}) {
-  Outcome outcome;
-  auto reader = open_documents(path, options);
-  if (!reader) {
-    outcome.errors.push_back(reader.error());
-    return outcome;
-  }
-  for (int i = 0; i < 100'000; ++i) {
-    auto document = (*reader)->next();
-    if (!document) {
-      outcome.errors.push_back(document.error());
-    } else if (*document) {
-      outcome.documents.push_back(std::move(**document));
-    } else {
-      return outcome;
-    }
-  }
-  ADD_FAILURE() << "the reader does not end";
-  return outcome;
-}
-
-// The text of the segments, with what is not scored in brackets.
-std::string shown(const Document& document) {
-  std::string text;
-  for (const Segment& segment : document.segments) {
-    if (!text.empty()) text += "|";
-    std::string part = segment.text;
-    for (const TokenId id : segment.ids) part += std::to_string(id) + ",";
-    text += segment.scored ? part : "[" + part + "]";
-  }
-  return text;
-}
 
 TEST_F(Reading, TextIsOneDocument) {
   for (const char* name : {"a.txt", "a", "A.TXT", ".hidden"}) {
@@ -101,7 +40,7 @@ TEST_F(Reading, FormatFollowsTheNameUnlessGiven) {
   EXPECT_EQ(shown(all_of(write("a.txt", line), options).documents.at(0)), "x");
   options.format = Format::kText;
   EXPECT_EQ(shown(all_of(write("a.jsonl", line), options).documents.at(0)), line);
-  for (const char* name : {"a.csv", "a.jsonl.gz", "a.parquet", "a.md"}) {
+  for (const char* name : {"a.md", "a.parquet.gz", "a.jsonl.bz2", "a.gz.zst"}) {
     const Outcome outcome = all_of(write(name, line));
     ASSERT_EQ(outcome.errors.size(), 1U) << name;
     EXPECT_EQ(outcome.errors[0].code, ErrorCode::kUnsupported);
@@ -327,31 +266,43 @@ TEST_F(Reading, JsonArraysKeepTheirPlaces) {
   EXPECT_TRUE(all_of(write("b.json", " [ ] ")).errors.empty());
 }
 
-TEST_F(Reading, DamagedJsonFilesDoNotOpen) {
-  const std::vector<std::pair<std::string, std::size_t>> cases = {
-      {"", 0},
-      {"  ", 2},
-      {"7", 0},
-      {"x", 0},
-      {"[", 1},
-      {"[{\"text\": \"a\"}", 14},
-      {"[{\"text\": \"a\"},", 15},
-      {"[{\"text\": \"a\"} {}]", 15},
-      {"[{\"text\": \"a\"}}", 14},
-      {"{\"text\": \"a\"", 12},
-      {"{\"text\": \"a\"}\n{\"text\": \"b\"}", 14},
-      {"[] x", 3},
-      {"[{\"text\": \"\xff\"}]", 11},
-      {std::string(1'000'000, '['), 1'000'000},
+TEST_F(Reading, DamagedJsonFilesEndBehindTheirLastRecord) {
+  struct Damaged {
+    std::string bytes;
+    std::size_t offset;
+    std::size_t records;  // that stand before
   };
-  for (const auto& [bytes, offset] : cases) {
+  const std::vector<Damaged> cases = {
+      {"", 0, 0},
+      {"  ", 2, 0},
+      {"7", 0, 0},
+      {"x", 0, 0},
+      {"[", 1, 0},
+      {"[{\"text\": \"a\"}", 14, 1},
+      {"[{\"text\": \"a\"},", 15, 1},
+      {"[{\"text\": \"a\"},{\"text", 21, 1},
+      {"[{\"text\": \"a\"} {}]", 15, 1},
+      {"[{\"text\": \"a\"}}", 14, 1},
+      {"{\"text\": \"a\"", 12, 0},
+      {"{\"text\": \"a\"}\n{\"text\": \"b\"}", 14, 1},
+      {"[] x", 3, 0},
+      {std::string(1'000'000, '['), 1'000'000, 0},
+  };
+  for (const auto& [bytes, offset, records] : cases) {
     const std::string path = write("a.json", bytes);
-    const auto reader = open_documents(path, {});
-    ASSERT_FALSE(reader) << bytes.substr(0, 50);
-    EXPECT_EQ(reader.error().code, ErrorCode::kInvalidInput);
-    EXPECT_EQ(reader.error().file, path);
-    EXPECT_EQ(*reader.error().offset, offset) << bytes.substr(0, 50);
+    const Outcome outcome = all_of(path);
+    ASSERT_EQ(outcome.errors.size(), 1U) << bytes.substr(0, 50);
+    EXPECT_EQ(outcome.errors[0].code, ErrorCode::kInvalidInput);
+    EXPECT_EQ(outcome.errors[0].file, path);
+    EXPECT_EQ(outcome.errors[0].field, "");
+    EXPECT_EQ(*outcome.errors[0].offset, offset) << bytes.substr(0, 50);
+    EXPECT_EQ(outcome.documents.size(), records) << bytes.substr(0, 50);
+    EXPECT_TRUE(outcome.is_broken);
   }
+  const Outcome bad_text = all_of(write("a.json", "[{\"text\": \"\xff\"},{\"text\": \"b\"}]"));
+  EXPECT_EQ(*bad_text.errors.at(0).offset, 11U);
+  EXPECT_EQ(bad_text.documents.size(), 1U);
+  EXPECT_FALSE(bad_text.is_broken);
   // Sound brackets around elements that are not: each is a bad record.
   const Outcome outcome = all_of(write("a.json", "[{\"text\": \"a\"},,{\"text\": \"b\"},]"));
   EXPECT_EQ(outcome.documents.size(), 2U);
@@ -359,10 +310,50 @@ TEST_F(Reading, DamagedJsonFilesDoNotOpen) {
 }
 
 TEST_F(Reading, InvalidTextNamesTheByte) {
-  const auto reader = open_documents(write("a.txt", "\xef\xbb\xbfgood \xed\xa0\x80"), {});
-  ASSERT_FALSE(reader);
-  EXPECT_EQ(reader.error().code, ErrorCode::kInvalidInput);
-  EXPECT_EQ(*reader.error().offset, 8U);
+  const Outcome outcome = all_of(write("a.txt", "\xef\xbb\xbfgood \xed\xa0\x80"));
+  ASSERT_EQ(outcome.errors.size(), 1U);
+  EXPECT_EQ(outcome.errors[0].code, ErrorCode::kInvalidInput);
+  EXPECT_EQ(*outcome.errors[0].offset, 8U);
+}
+
+// The file is not there: that is no bad record.
+TEST_F(Reading, AMissingFileIsBroken) {
+  const Outcome outcome = all_of((folder_ / "none.jsonl").string());
+  ASSERT_EQ(outcome.errors.size(), 1U);
+  EXPECT_EQ(outcome.errors[0].code, ErrorCode::kIo);
+  EXPECT_TRUE(outcome.is_broken);
+}
+
+// What simdjson leaves to the strict parser reads the same as what it does not.
+TEST_F(Reading, StrictnessIsOneRule) {
+  const Outcome outcome = all_of(write("a.jsonl", R"({"n": 123456789012345678901, "text": "big"}
+{"text": "twice", "meta": {"a": 1, "\u0061": 2}}
+{"n": -0, "text": "zero"}
+{"n": 1e-999, "text": "small"}
+)"));
+  ASSERT_EQ(outcome.documents.size(), 3U);
+  EXPECT_EQ(shown(outcome.documents[0]), "big");
+  EXPECT_EQ(shown(outcome.documents[1]), "zero");
+  EXPECT_EQ(shown(outcome.documents[2]), "small");
+  ASSERT_EQ(outcome.errors.size(), 1U);
+  EXPECT_EQ(outcome.errors[0].message, "the key stands twice");
+  ReaderOptions options;
+  options.ids_field = "ids";
+  EXPECT_EQ(shown(all_of(write("b.jsonl", R"({"ids": [-0, 0, 7]})"), options).documents.at(0)),
+            "0,0,7,");
+  std::string many = "{\"text\": \"many\"";
+  for (int i = 0; i < 40; ++i) many += ", \"k" + std::to_string(i) + "\": " + std::to_string(i);
+  const Outcome twice = all_of(write("c.jsonl", many + "}\n" + many + ", \"k17\": 0}\n"));
+  EXPECT_EQ(twice.documents.size(), 1U);
+  EXPECT_EQ(twice.errors.at(0).field, "record 2, k17");
+  // 64 levels and 65.
+  const auto nested = [](int levels) {
+    return "{\"text\": \"x\", \"a\": " + std::string(static_cast<std::size_t>(levels - 1), '[') +
+           std::string(static_cast<std::size_t>(levels - 1), ']') + "}\n";
+  };
+  const Outcome deep = all_of(write("d.jsonl", nested(64) + nested(65)));
+  EXPECT_EQ(deep.documents.size(), 1U);
+  EXPECT_EQ(deep.errors.size(), 1U);
 }
 
 TEST_F(Reading, LongAndManyLines) {

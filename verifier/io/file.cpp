@@ -1,51 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "verifier/io/file.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <limits>
 #include <system_error>
 #include <utility>
 
+#include "verifier/io/descriptor.h"
+
 namespace countermark::io {
 namespace {
-
-Error os_error(const char* doing, const std::string& path, int number) {
-  const bool denied = number == EACCES || number == EPERM || number == EROFS;
-  return Error{denied ? ErrorCode::kPermission : ErrorCode::kIo,
-               std::string(doing) + ": " + std::generic_category().message(number), path};
-}
-
-// Closes on the way out; close() is for those who must know whether it worked.
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  int get() const { return number_; }
-  // After EINTR the state of a descriptor is unspecified; on Linux it is closed.
-  bool close() { return ::close(std::exchange(number_, -1)) == 0 || errno == EINTR; }
-
- private:
-  int number_;
-};
-
-int open_retrying(const char* path, int flags, unsigned mode = 0) {
-  int number = -1;
-  do {
-    number = ::open(path, flags | O_CLOEXEC, mode);
-  } while (number < 0 && errno == EINTR);
-  return number;
-}
 
 // Removes the temporary's name on the way out; once the file is in place that name is spare.
 class Temporary {
@@ -59,42 +28,6 @@ class Temporary {
  private:
   std::string path_;
 };
-
-// Returns how many bytes were written: fewer than there are when the system refused the others.
-std::size_t write_what_goes(int descriptor, std::string_view bytes) {
-  std::size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t written = ::write(descriptor, bytes.data() + done, bytes.size() - done);
-    if (written < 0 && errno != EINTR) break;
-    if (written > 0) done += static_cast<std::size_t>(written);
-  }
-  return done;
-}
-
-bool write_all(int descriptor, std::string_view bytes) {
-  return write_what_goes(descriptor, bytes) == bytes.size();
-}
-
-int sync_retrying(int descriptor) {
-  int status = 0;
-  do {
-    status = ::fsync(descriptor);
-  } while (status != 0 && errno == EINTR);
-  return status;
-}
-
-// Gives the file `from` the name `to` unless that exists, atomically; 0 or the error number. The
-// old name may stay.
-int name_without_replacing(const char* from, const char* to) {
-  if (::link(from, to) == 0) return 0;
-  const int number = errno;
-#ifdef RENAME_NOREPLACE
-  // File systems without hard links.
-  if (number == EPERM || number == EOPNOTSUPP || number == ENOSYS || number == EMLINK)
-    return ::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0 ? 0 : errno;
-#endif
-  return number;
-}
 
 }  // namespace
 
@@ -130,6 +63,13 @@ Result<std::size_t> Input::read(std::span<char> buffer) {
     if (count >= 0) return static_cast<std::size_t>(count);
     if (errno != EINTR) return fail(os_error("cannot read", name_, errno));
   }
+}
+
+bool Input::skip(std::uint64_t count) {
+  struct stat status {};
+  return count <= static_cast<std::uint64_t>(std::numeric_limits<off_t>::max()) &&
+         ::fstat(descriptor_, &status) == 0 && S_ISREG(status.st_mode) &&
+         ::lseek(descriptor_, static_cast<off_t>(count), SEEK_CUR) >= 0;
 }
 
 Result<std::string> read_file(const std::string& path, std::uint64_t most) {

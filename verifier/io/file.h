@@ -28,6 +28,10 @@ class Input {
   // Reads up to `buffer.size()` bytes and returns how many; 0 only at the end.
   Result<std::size_t> read(std::span<char> buffer);
 
+  // Passes over the next `count` bytes of a regular file, also beyond its end; false where only
+  // reading does that.
+  bool skip(std::uint64_t count);
+
   const std::string& name() const noexcept { return name_; }
 
  private:

@@ -2,74 +2,136 @@
 #include "verifier/text/bpe_model.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
+#include <limits>
 
 namespace countermark::text {
 namespace {
 
 constexpr std::uint32_t kEnd = std::numeric_limits<std::uint32_t>::max();
-
-// Orders a heap so that the lowest rank, then the leftmost, comes out first.
-bool comes_later(const BpeModel::Scratch::Candidate& a, const BpeModel::Scratch::Candidate& b) {
-  return a.rank != b.rank ? a.rank > b.rank : a.at > b.at;
-}
-
-constexpr std::uint64_t pair_key(TokenId left, TokenId right) {
-  return std::uint64_t{left} << 32 | right;
-}
+constexpr std::uint64_t kNoPair = Tournament::kNone;
+// Up to here looking through all pairs for the best is faster than a tournament.
+constexpr std::size_t kFew = 32;
+// Longer runs of tokens are merged in windows; one fits into the first cache.
+constexpr std::size_t kWindow = 512;
 
 }  // namespace
 
-void BpeModel::add_merge(TokenId left, TokenId right, std::uint32_t rank, TokenId merged) {
-  rules_[pair_key(left, right)] = Rule{rank, merged};
+// Between two guards, which merge with nothing.
+void BpeModel::merge_few(TokenSpan tokens, std::vector<TokenId>& ids) const {
+  const std::size_t size = tokens.size();
+  std::array<TokenId, kFew + 2> token;
+  // A token and the next: rank << 32 | place, and what they become.
+  std::array<std::uint64_t, kFew + 2> pair;
+  std::array<TokenId, kFew + 2> merged;
+  std::array<std::uint8_t, kFew + 2> next;
+  std::array<std::uint8_t, kFew + 2> previous;
+  const auto note = [&](std::size_t at, MergeTable::Outcome found) {
+    pair[at] = std::uint64_t{found.rank} << 32 | at;
+    merged[at] = found.merged;
+  };
+  token[0] = token[size + 1] = kNoToken;
+  std::copy(tokens.begin(), tokens.end(), token.begin() + 1);
+  for (std::size_t at = 0; at <= size; ++at) {
+    next[at] = static_cast<std::uint8_t>(at + 1);
+    previous[at + 1] = static_cast<std::uint8_t>(at);
+    note(at, merges_.find_first(token[at], token[at + 1]));
+  }
+  for (;;) {
+    std::uint64_t best = kNoPair;
+    for (std::size_t at = 1; at < size; ++at) best = std::min(best, pair[at]);
+    if (best >> 32 == MergeTable::kNoRank) break;
+    const auto at = static_cast<std::uint8_t>(best);
+    const std::uint8_t right = next[at];
+    token[at] = merged[at];
+    next[at] = next[right];
+    previous[next[at]] = at;
+    pair[right] = kNoPair;
+    note(at, merges_.find(token[at], token[next[at]]));
+    note(previous[at], merges_.find(token[previous[at]], token[at]));
+  }
+  for (std::size_t at = 1; at <= size; at = next[at]) ids.push_back(token[at]);
 }
 
-const BpeModel::Rule* BpeModel::find(TokenId left, TokenId right) const {
-  const auto rule = rules_.find(pair_key(left, right));
-  return rule == rules_.end() ? nullptr : &rule->second;
-}
-
-void BpeModel::merge(Scratch& scratch, std::vector<TokenId>& ids) const {
-  const auto& tokens = scratch.tokens;
+void BpeModel::merge_many(TokenSpan tokens, Scratch& scratch) const {
   assert(tokens.size() < kEnd);
   auto& symbols = scratch.symbols;
-  auto& heap = scratch.heap;
-  symbols.clear();
-  heap.clear();
-  for (std::uint32_t at = 0; at < tokens.size(); ++at)
-    symbols.push_back(
-        {tokens[at], at == 0 ? kEnd : at - 1, at + 1 == tokens.size() ? kEnd : at + 1});
-
-  const auto consider = [&](std::uint32_t at) {
-    if (at == kEnd || symbols[at].next == kEnd) return false;
-    const TokenId left = symbols[at].id;
-    const TokenId right = symbols[symbols[at].next].id;
-    const Rule* rule = find(left, right);
-    if (rule == nullptr) return false;
-    heap.push_back({rule->rank, at, left, right, rule->merged});
-    return true;
+  auto& best = scratch.best;
+  const auto size = static_cast<std::uint32_t>(tokens.size());
+  const auto look_up = [&](std::uint32_t at) {
+    auto& symbol = symbols[at];
+    if (symbol.next == kEnd) return kNoPair;
+    const auto found = merges_.find(symbol.id, symbols[symbol.next].id);
+    symbol.merged = found.merged;
+    return std::uint64_t{found.rank} << 32 | at;
   };
-  for (std::uint32_t at = 0; at < symbols.size(); ++at) consider(at);
-  std::make_heap(heap.begin(), heap.end(), comes_later);
 
-  while (!heap.empty()) {
-    std::pop_heap(heap.begin(), heap.end(), comes_later);
-    const Scratch::Candidate best = heap.back();
-    heap.pop_back();
-    Scratch::Symbol& left = symbols[best.at];
-    // Merged away or changed since the pair was found. A symbol that was merged into its left
-    // neighbour has no token any more; while both tokens are the same, so are rank and place.
-    if (left.id != best.left || left.next == kEnd || symbols[left.next].id != best.right) continue;
-    Scratch::Symbol& right = symbols[left.next];
-    left.id = best.merged;
-    right.id = kNoToken;
-    left.next = right.next;
-    if (left.next != kEnd) symbols[left.next].previous = best.at;
-    if (consider(left.previous)) std::push_heap(heap.begin(), heap.end(), comes_later);
-    if (consider(best.at)) std::push_heap(heap.begin(), heap.end(), comes_later);
+  symbols.resize(size);
+  for (std::uint32_t at = 0; at < size; ++at)
+    symbols[at] = {tokens[at], at == 0 ? kEnd : at - 1, at + 1 == size ? kEnd : at + 1, kNoToken};
+  best.reset(size);
+  for (std::uint32_t at = 0; at < size; ++at) best.set(at, look_up(at));
+  best.settle();
+
+  while (best.least() >> 32 != MergeTable::kNoRank) {
+    const auto at = static_cast<std::uint32_t>(best.least());
+    auto& left = symbols[at];
+    const std::uint32_t gone = left.next;
+    left.id = left.merged;
+    left.next = symbols[gone].next;
+    if (left.next != kEnd) symbols[left.next].previous = at;
+    best.change(gone, kNoPair);
+    best.change(at, look_up(at));
+    if (left.previous != kEnd) best.change(left.previous, look_up(left.previous));
   }
-  for (std::uint32_t at = symbols.empty() ? kEnd : 0; at != kEnd; at = symbols[at].next)
-    ids.push_back(symbols[at].id);
+  scratch.made.clear();
+  scratch.begins.clear();
+  for (std::uint32_t at = size == 0 ? kEnd : 0; at != kEnd; at = symbols[at].next) {
+    scratch.made.push_back(symbols[at].id);
+    scratch.begins.push_back(at);
+  }
+  scratch.begins.push_back(size);
+}
+
+// Why windows give what the whole gives: if no merge crosses a place, what happens on either side
+// of it is what happens to that side alone, since the best of all pairs is the best of its side.
+// Hence a run of tokens is what a text merges into if and only if each comes out of its own part
+// alone and any two neighbours come out of theirs: the first merge across a border would happen
+// among its two neighbours alone as well. All neighbours here come out of one window, since two
+// windows meet in a token that both have made.
+void BpeModel::merge(Scratch& scratch, std::vector<TokenId>& ids) const {
+  const TokenSpan tokens = scratch.tokens;
+  if (tokens.size() <= kFew) return merge_few(tokens, ids);
+  const std::size_t before = ids.size();
+  std::size_t window = kWindow;
+  std::size_t begin = 0;
+  TokenSpan merged{};   // what `scratch` holds the tokens of
+  std::size_t met = 0;  // how long the first token must be, if not 0
+  for (;;) {
+    const bool is_last = tokens.size() - begin <= window;
+    const TokenSpan here = tokens.subspan(begin, is_last ? std::dynamic_extent : window);
+    // Text that repeats itself, as one letter does, repeats its windows too.
+    if (!std::ranges::equal(here, merged)) merge_many(here, scratch);
+    merged = here;
+    const auto& begins = scratch.begins;
+    // The token that the next window begins with is far from this one's end, which misleads.
+    const auto far = std::upper_bound(begins.begin(), begins.end(), window - window / 4);
+    const auto next =
+        is_last ? scratch.made.size() : static_cast<std::size_t>(far - begins.begin()) - 1;
+    if ((met != 0 && begins[1] != met) || next == 0) {
+      // An end has reached back that far. Windows double, so that there are few attempts.
+      window *= 2;
+      ids.resize(before);
+      begin = met = 0;
+      continue;
+    }
+    ids.insert(ids.end(), scratch.made.begin(),
+               scratch.made.begin() + static_cast<std::ptrdiff_t>(next));
+    if (is_last) return;
+    met = begins[next + 1] - begins[next];
+    begin += begins[next];
+  }
 }
 
 }  // namespace countermark::text

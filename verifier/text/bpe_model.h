@@ -3,59 +3,51 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "verifier/text/merge_table.h"
+#include "verifier/text/tournament.h"
 #include "watermark/token.h"
 
 namespace countermark::text {
 
-// Stands where a token might, in no vocabulary.
-inline constexpr TokenId kNoToken = std::numeric_limits<TokenId>::max();
-
 class BpeModel {
  public:
-  // From now on `left` and `right` side by side may become `merged`; a lower rank goes first. Of
-  // two rules for one pair the later stands, as in the library.
-  void add_merge(TokenId left, TokenId right, std::uint32_t rank, TokenId merged);
+  // Of two merges of one pair the later stands, as in the library.
+  explicit BpeModel(std::vector<Merge> merges = {}) : merges_(std::move(merges)) {}
 
   // Reused from call to call, so that merging allocates nothing once it has grown.
   struct Scratch;
 
   // Merges `scratch.tokens` (fewer than 2^32) and appends the result to `ids`: of all adjacent
-  // pairs with a rule, the leftmost of the lowest rank is merged, until none is left. O(n log n).
+  // pairs with a rule, the leftmost of the lowest rank is merged, until none is left. Linear in
+  // their number while what one end of a window does leaves its other end alone, as it does in
+  // every vocabulary that we know; O(n log n) in any.
   void merge(Scratch& scratch, std::vector<TokenId>& ids) const;
 
  private:
-  struct Rule {
-    std::uint32_t rank;
-    TokenId merged;
-  };
-  const Rule* find(TokenId left, TokenId right) const;
+  void merge_few(TokenSpan tokens, std::vector<TokenId>& ids) const;
+  void merge_many(TokenSpan tokens, Scratch& scratch) const;
 
-  std::unordered_map<std::uint64_t, Rule> rules_{};  // by left << 32 | right
+  MergeTable merges_;
 };
 
 struct BpeModel::Scratch {
-  // A token of the piece in a doubly linked list; kEnd closes it on both sides.
+  // A token in a doubly linked list, and what it becomes with the next one.
   struct Symbol {
     TokenId id;
     std::uint32_t previous;
     std::uint32_t next;
-  };
-  // A pair that could be merged when it was found.
-  struct Candidate {
-    std::uint32_t rank;
-    std::uint32_t at;  // the left symbol
-    TokenId left;
-    TokenId right;
     TokenId merged;
   };
 
   std::vector<TokenId> tokens{};
   std::vector<Symbol> symbols{};
-  std::vector<Candidate> heap{};
+  Tournament best{};  // rank << 32 | place of pairs
+  // What merge_many has made: tokens, and where in its span each begins.
+  std::vector<TokenId> made{};
+  std::vector<std::uint32_t> begins{};
 };
 
 }  // namespace countermark::text

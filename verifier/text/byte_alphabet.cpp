@@ -2,6 +2,7 @@
 #include "verifier/text/byte_alphabet.h"
 
 #include <array>
+#include <charconv>
 
 namespace countermark::text {
 namespace {
@@ -47,6 +48,15 @@ std::optional<std::string> unspell_bytes(std::string_view token) {
     bytes += static_cast<char>(kByte[c]);
   }
   return bytes;
+}
+
+int named_byte(std::string_view token) {
+  int byte = -1;
+  if (token.size() == 6 && token.starts_with("<0x") && token.ends_with('>')) {
+    const auto [end, error] = std::from_chars(&token[3], &token[5], byte, 16);
+    if (error != std::errc() || end != &token[5]) return -1;
+  }
+  return byte;
 }
 
 }  // namespace countermark::text

@@ -16,4 +16,7 @@ std::string spell_byte(std::uint8_t byte);
 // The bytes that `token` (valid UTF-8) spells; nothing if a character of it stands for no byte.
 std::optional<std::string> unspell_bytes(std::string_view token);
 
+// The byte that SentencePiece's "<0x0A>" stands for, -1 for any other spelling.
+int named_byte(std::string_view token);
+
 }  // namespace countermark::text

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "verifier/text/gguf_tokenizer.h"
 
-#include <charconv>
 #include <cmath>
 #include <utility>
 #include <vector>
 
-#include "verifier/text/bpe_tokenizer.h"
 #include "verifier/text/byte_alphabet.h"
+#include "verifier/text/byte_bpe.h"
 #include "verifier/text/gguf.h"
 #include "verifier/text/named_pretokenizers.h"
+#include "verifier/text/pipeline_tokenizer.h"
 #include "verifier/text/spm_tokenizer.h"
 #include "verifier/text/wordpiece_tokenizer.h"
 #include "watermark/utf8.h"
@@ -28,16 +28,6 @@ struct Token {
 };
 
 std::string key(std::string_view name) { return std::string(kPrefix) + std::string(name); }
-
-// The byte that "<0x0A>" stands for, -1 for any other spelling.
-int byte_of(std::string_view token) {
-  int byte = -1;
-  if (token.size() == 6 && token.starts_with("<0x") && token.ends_with('>')) {
-    const auto [end, error] = std::from_chars(&token[3], &token[5], byte, 16);
-    if (error != std::errc() || end != &token[5]) return -1;
-  }
-  return byte;
-}
 
 class Reader {
  public:
@@ -112,17 +102,18 @@ class Reader {
       return unsupported("pre",
                          (pre == name_ ? "the file does not say how text is cut, and " : "") +
                              named.error().message);
-    BpeParts parts{.pretokenizer = std::move(named->pretokenizer)};
+    Pipeline pipeline{.pretokenizer = std::move(named->pretokenizer)};
+    ByteBpeParts parts;
     IdsByString ids;
     parts.byte_tokens.fill(kNoToken);
-    parts.bytes_of.resize(tokens_.size());
+    pipeline.bytes_of.resize(tokens_.size());
     for (TokenId id = 0; id < tokens_.size(); ++id) {
       const auto [text, type] = tokens_[id];
       if (type == TokenType::kByte)
         return unsupported("token_type", "byte in BPE is not supported");
       const auto bytes = type == TokenType::kNormal ? unspell_bytes(text) : std::nullopt;
-      parts.bytes_of[id] = bytes.value_or(std::string(text));
-      if (type == TokenType::kUserDefined) parts.added.add(text, id);
+      pipeline.bytes_of[id] = bytes.value_or(std::string(text));
+      if (type == TokenType::kUserDefined) pipeline.added.add(text, id);
       if (type != TokenType::kNormal) continue;
       if (!ids.emplace(text, id).second) return bad_token(id, "a spelling of its own");
       if (bytes && bytes->size() == 1)
@@ -131,12 +122,14 @@ class Reader {
     }
     if (const Status status = check_byte_tokens(parts.byte_tokens, true); !status)
       return unsupported("tokens", status.error().message);
-    COUNTERMARK_CHECK(read_merges(ids, parts.model));
-    return make_bpe_tokenizer(std::move(sha256_), std::move(parts));
+    COUNTERMARK_TRY(parts.model, read_merges(ids));
+    pipeline.model = make_byte_bpe(std::move(parts));
+    return make_byte_level_tokenizer(std::move(sha256_), std::move(pipeline));
   }
 
-  Status read_merges(const IdsByString& ids, BpeModel& model) const {
+  Result<BpeModel> read_merges(const IdsByString& ids) const {
     COUNTERMARK_TRY(const auto merges, file_.strings_at(key("merges")));
+    std::vector<Merge> made;
     for (std::size_t rank = 0; rank < merges.size(); ++rank) {
       const std::string_view merge = merges[rank];
       const std::size_t space = merge.find(' ');
@@ -151,10 +144,10 @@ class Reader {
       if (merged == ids.end())
         return bad("merges", "merge " + std::to_string(rank) +
                                  ": expected both tokens and their union in the vocabulary");
-      model.add_merge(left->second, right->second, static_cast<std::uint32_t>(rank),
-                      merged->second);
+      made.push_back(
+          {left->second, right->second, static_cast<std::uint32_t>(rank), merged->second});
     }
-    return {};
+    return BpeModel(std::move(made));
   }
 
   Result<std::unique_ptr<const Tokenizer>> spm() {
@@ -177,7 +170,7 @@ class Reader {
         if (!ids.emplace(text, id).second) return bad_token(id, "a spelling of its own");
       }
       if (type == TokenType::kByte) {
-        const int byte = byte_of(text);
+        const int byte = named_byte(text);
         if (byte < 0 || parts.byte_tokens[static_cast<unsigned>(byte)] != kNoToken)
           return bad_token(id, "<0x00> to <0xFF>, each once");
         parts.byte_tokens[static_cast<unsigned>(byte)] = id;

@@ -47,6 +47,7 @@ constexpr std::string_view kSymbol =
     R"(\x{1fa75}-\x{1fa77}\x{1fa87}-\x{1fa89}\x{1fa8f}\x{1faad}-\x{1faaf})"
     R"(\x{1fabb}-\x{1fabf}\x{1fac6}\x{1face}-\x{1facf}\x{1fada}-\x{1fadc}\x{1fadf})"
     R"(\x{1fae8}-\x{1fae9}\x{1faf7}-\x{1faf8}\x{1fbcb}-\x{1fbef})";
+constexpr std::string_view kLaterNumber = R"(\x{11de0}-\x{11de9}\x{16ff4}-\x{16ff6})";
 constexpr std::string_view kLaterPunctuation =
     R"(\x{61d}\x{9fd}\x{a76}\x{c77}\x{c84}\x{1b7d}-\x{1b7e}\x{2e43}-\x{2e4f})"
     R"(\x{2e52}-\x{2e5d}\x{10ead}\x{10f55}-\x{10f59}\x{10f86}-\x{10f89})"
@@ -214,12 +215,38 @@ std::string literal_pattern(std::string_view text) {
   return pattern;
 }
 
-std::string digit_pattern() {
-  return "[" + *category("N") + R"(\x{11de0}-\x{11de9}\x{16ff4}-\x{16ff6}])";
-}
+std::string digit_pattern() { return joined({"[", *category("N"), kLaterNumber, "]"}); }
 
 std::string punctuation_pattern() {
   return "(?:(?![" + std::string(kLaterPunctuation) + R"(])[\p{P}$+<=>^`|~\x{166d}\x{111c9}]))";
 }
+
+namespace {
+
+// Alphabetic, marks, decimal numbers, connectors and the two joiners.
+std::string word_members() {
+  return joined({*category("L"), *category("M"), *category("Nd"),
+                 R"(\p{Nl}\p{Pc}\x{200c}\x{200d}\x{24b6}-\x{24e9}\x{1f130}-\x{1f149})",
+                 R"(\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})"});
+}
+
+}  // namespace
+
+std::string word_character_pattern() { return "[" + word_members() + "]"; }
+
+std::string words_pattern() {
+  return joined({"[", word_members(), "]++|[^", word_members(), kSpace, "]++"});
+}
+
+std::string_view white_space_members() { return kSpace; }
+
+std::span<const CategoryAddition> category_additions() {
+  static constexpr CategoryAddition kAdditions[] = {
+      {"Lu", kUpper},   {"Ll", kLower},       {"Lm", kModifier},   {"Lo", kOther}, {"M", kMark},
+      {"Nd", kDecimal}, {"No", kOtherNumber}, {"P", kPunctuation}, {"S", kSymbol}};
+  return kAdditions;
+}
+
+std::string_view later_number_members() { return kLaterNumber; }
 
 }  // namespace countermark::text

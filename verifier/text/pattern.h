@@ -7,6 +7,7 @@
 // 15 and 16 added to it. A test compares all code points.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -28,5 +29,21 @@ std::string literal_pattern(std::string_view text);
 // Unicode 17 and a crate's of Unicode 8. To be repeated possessively, which takes no stack.
 std::string digit_pattern();
 std::string punctuation_pattern();
+
+// One character that \w is in Rust's regex (Unicode 16.0), and the words of Hugging Face's
+// Whitespace: runs of them, and of what is neither one nor white space.
+std::string word_character_pattern();
+std::string words_pattern();
+
+// Insides of classes, which is all that a table of characters (character_table.h) has to take from
+// here: white space; by general category, what Unicode 16.0 has beyond 14.0; and what digit_pattern
+// has beyond that.
+struct CategoryAddition {
+  std::string_view category;
+  std::string_view members;
+};
+std::string_view white_space_members();
+std::span<const CategoryAddition> category_additions();
+std::string_view later_number_members();
 
 }  // namespace countermark::text

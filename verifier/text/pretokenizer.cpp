@@ -3,39 +3,13 @@
 
 #include <utility>
 
+#include "verifier/text/known_patterns.h"
 #include "verifier/text/pattern.h"
-
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
 
 namespace countermark::text {
 namespace {
 
-std::string pcre2_message(int number) {
-  PCRE2_UCHAR text[256] = {};
-  pcre2_get_error_message(number, text, sizeof text);
-  return reinterpret_cast<const char*>(text);
-}
-
-PCRE2_SPTR pcre2_text(std::string_view text) { return reinterpret_cast<PCRE2_SPTR>(text.data()); }
-
-Result<std::shared_ptr<const pcre2_code>> compile(const Cut& cut) {
-  int error = 0;
-  PCRE2_SIZE offset = 0;
-  const std::uint32_t options = cut.on_bytes ? 0 : PCRE2_UTF | PCRE2_UCP;
-  pcre2_code* code =
-      pcre2_compile(pcre2_text(cut.pattern), cut.pattern.size(), options, &error, &offset, nullptr);
-  if (code == nullptr)
-    return fail(ErrorCode::kUnsupported, "a pattern does not compile: " + pcre2_message(error));
-  std::shared_ptr<const pcre2_code> shared(code,
-                                           [code](const pcre2_code*) { pcre2_code_free(code); });
-  std::uint32_t matches_empty = 0;
-  pcre2_pattern_info(code, PCRE2_INFO_MATCHEMPTY, &matches_empty);
-  if (matches_empty != 0)
-    return fail(ErrorCode::kUnsupported, "a pattern that matches nothing at all is not supported");
-  pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where there is no JIT, pcre2_match interprets
-  return shared;
-}
+Error too_long() { return {ErrorCode::kUnsupported, "expected words of less than 4 GiB"}; }
 
 }  // namespace
 
@@ -48,59 +22,101 @@ Cut gpt2_cut() {
 Cut byte_digits_cut() { return {R"([0-9\xb2\xb3\xb9\xbc-\xbe]+)", Cut::Keep::kAll, true}; }
 Cut byte_triples_cut() { return {"[0-9][0-9][0-9]", Cut::Keep::kAll, true}; }
 
-Result<Pretokenizer> Pretokenizer::create(const std::vector<Cut>& cuts) {
+Result<Pretokenizer> Pretokenizer::create(const std::vector<Cut>& cuts, Method method) {
+  const Scan* const scan = method == Method::kFastest ? scan_of(cuts) : nullptr;
+  if (scan != nullptr) {
+    COUNTERMARK_TRY(const TextKernel* kernel, active_text_kernel());
+    return Pretokenizer({}, scan, kernel);
+  }
   std::vector<Compiled> compiled;
   for (const Cut& cut : cuts) {
-    COUNTERMARK_TRY(auto code, compile(cut));
-    compiled.push_back({std::move(code), cut.keep});
+    COUNTERMARK_TRY(auto pattern, CompiledPattern::create(cut.pattern, cut.on_bytes));
+    compiled.push_back({std::move(pattern), cut.keep});
   }
-  return Pretokenizer(std::move(compiled));
+  return Pretokenizer(std::move(compiled), nullptr, nullptr);
 }
 
-Pieces::Pieces(const Pretokenizer& pretokenizer, std::string_view text)
-    : text_(text), match_(pcre2_match_data_create(1, nullptr), pcre2_match_data_free) {
+Pieces::Pieces(const Pretokenizer& pretokenizer, std::string_view text) : text_(text) {
+  if (pretokenizer.scan_ != nullptr) {
+    scanner_.emplace(*pretokenizer.scan_, *pretokenizer.kernel_, text);
+    return;
+  }
+  memory_ = CompiledPattern::memory();
   levels_.reserve(pretokenizer.cuts_.size());
   for (const auto& cut : pretokenizer.cuts_) levels_.push_back({&cut});
 }
 
-Status Pieces::find(Level& level) {
-  const auto match = [&](std::uint32_t options) {
-    return pcre2_match(level.cut->code.get(), pcre2_text(level.text), level.text.size(), level.at,
-                       PCRE2_NO_UTF_CHECK | options, match_.get(), nullptr);
-  };
-  int found = match(0);
-  // The interpreter has its stack on the heap.
-  if (found == PCRE2_ERROR_JIT_STACKLIMIT) found = match(PCRE2_NO_JIT);
-  const PCRE2_SIZE* const span = pcre2_get_ovector_pointer(match_.get());
-  if (found == PCRE2_ERROR_NOMATCH) {
-    level.begin = level.end = level.text.size();
-  } else if (found >= 0) {
-    level.begin = span[0];
-    level.end = span[1];
-  } else {
-    return fail(ErrorCode::kInternal, "cannot cut text: " + pcre2_message(found));
-  }
+Status Pieces::find(Level& level, std::size_t from) {
+  COUNTERMARK_TRY(const auto match, level.cut->pattern.find(level.text, from, memory_));
+  level.begin = match.begin;
+  level.end = match.end;
   level.found = true;
   return {};
 }
 
-Result<std::string_view> Pieces::next(std::size_t number) {
+Result<Pieces::Batch> Pieces::next(std::span<std::uint32_t> ends) {
+  if (scanner_) {
+    const char* const begin = scanner_->position();
+    const std::size_t count = scanner_->next(ends);
+    if (count == 0 && !scanner_->is_at_end()) return fail(too_long());
+    return Batch{begin, count};
+  }
+  Batch batch{nullptr, 0};
+  while (batch.count < ends.size()) {
+    COUNTERMARK_TRY(const std::string_view piece, next());
+    if (piece.empty()) break;
+    if (piece.size() > UINT32_MAX) return fail(too_long());
+    if (batch.count == 0) batch.begin = piece.data();
+    const auto begin = static_cast<std::size_t>(piece.data() - batch.begin);
+    if (begin != (batch.count == 0 ? 0 : ends[batch.count - 1]) ||
+        begin + piece.size() > UINT32_MAX) {
+      held_ = piece;
+      break;
+    }
+    ends[batch.count++] = static_cast<std::uint32_t>(begin + piece.size());
+  }
+  return batch;
+}
+
+Result<std::string_view> Pieces::next() {
+  if (scanner_) {
+    std::uint32_t end = 0;
+    COUNTERMARK_TRY(const Batch batch, next(std::span(&end, 1)));
+    return std::string_view(batch.begin, end);
+  }
+  if (!held_.empty()) return std::exchange(held_, {});
+  return next_of(levels_.size());
+}
+
+Result<std::string_view> Pieces::next_of(std::size_t number) {
   if (number == 0) return std::exchange(text_, {});
   Level& level = levels_[number - 1];
   for (;;) {
     if (level.at == level.text.size()) {
-      COUNTERMARK_TRY(level.text, next(number - 1));
-      if (level.text.empty()) return level.text;
+      COUNTERMARK_TRY(level.text, next_of(number - 1));
       level.at = 0;
+      if (level.text.empty()) return level.text;
       level.found = false;
     }
-    if (!level.found) COUNTERMARK_CHECK(find(level));
-    const bool is_gap = level.at < level.begin;
-    const std::size_t end = is_gap ? level.begin : level.end;
-    const std::string_view piece = level.text.substr(level.at, end - level.at);
-    level.at = end;
-    if (!is_gap) level.found = false;
-    if (level.cut->keep != (is_gap ? Cut::Keep::kMatches : Cut::Keep::kGaps)) return piece;
+    if (!level.found) COUNTERMARK_CHECK(find(level, level.at));
+    const std::size_t begin = level.at;
+    const auto piece_to = [&](std::size_t end) {
+      level.at = end;
+      return level.text.substr(begin, end - begin);
+    };
+    const Cut::Keep keep = level.cut->keep;
+    if (begin < level.begin && keep != Cut::Keep::kWithPrevious) {
+      const std::string_view gap = piece_to(level.begin);
+      if (keep != Cut::Keep::kMatches) return gap;
+      continue;
+    }
+    if (keep == Cut::Keep::kWithNext) {
+      COUNTERMARK_CHECK(find(level, level.end));
+      return piece_to(level.begin);
+    }
+    level.found = false;
+    const std::string_view match = piece_to(level.end);
+    if (keep != Cut::Keep::kGaps) return match;
   }
 }
 

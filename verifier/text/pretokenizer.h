@@ -6,42 +6,56 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "verifier/text/compiled_pattern.h"
+#include "verifier/text/scanner.h"
 #include "watermark/error.h"
-
-struct pcre2_real_code_8;        // pcre2_code
-struct pcre2_real_match_data_8;  // pcre2_match_data
 
 namespace countermark::text {
 
 struct Cut {
-  enum class Keep { kAll, kMatches, kGaps };
+  // Which become pieces: matches, what lies between them, or both; or both where a match is one
+  // piece with what follows it (precedes it) up to the next match (the one before).
+  enum class Keep { kAll, kMatches, kGaps, kWithNext, kWithPrevious };
 
-  std::string pattern;     // as PCRE2 reads it; see pattern.h
-  Keep keep = Keep::kAll;  // which become pieces: matches, what lies between them, or both
-  bool on_bytes = false;   // the pattern sees single bytes instead of characters
+  std::string pattern;  // as PCRE2 reads it; see pattern.h
+  Keep keep = Keep::kAll;
+  bool on_bytes = false;  // the pattern sees single bytes instead of characters
+
+  bool operator==(const Cut&) const = default;
 };
 
 // Immutable; may be used by many threads at once, each with its own Pieces.
 class Pretokenizer {
  public:
-  // kUnsupported when a pattern does not compile or
-  // matches the empty string.
-  static Result<Pretokenizer> create(const std::vector<Cut>& cuts);
+  // How to cut: patterns of known tokenizers (known_patterns.h) much faster than PCRE2 does;
+  // or everything by PCRE2, which tests compare with.
+  enum class Method { kFastest, kPcre2 };
+
+  // kUnsupported when a pattern does not compile or matches the empty string, and when
+  // COUNTERMARK_KERNEL names what this machine does not have.
+  static Result<Pretokenizer> create(const std::vector<Cut>& cuts,
+                                     Method method = Method::kFastest);
 
  private:
   friend class Pieces;
   struct Compiled {
-    std::shared_ptr<const pcre2_real_code_8> code;
+    CompiledPattern pattern;
     Cut::Keep keep;
   };
-  explicit Pretokenizer(std::vector<Compiled> cuts) : cuts_(std::move(cuts)) {}
+  Pretokenizer(std::vector<Compiled> cuts, const Scan* scan, const TextKernel* kernel)
+      : cuts_(std::move(cuts)), scan_(scan), kernel_(kernel) {}
 
-  std::vector<Compiled> cuts_;
+  std::vector<Compiled> cuts_;  // none where there is a scan
+  const Scan* scan_;            // may be null
+  const TextKernel* kernel_;
 };
 
 // GPT-2's pattern (encoder.py, "pat"), which is also Hugging Face's ByteLevel with use_regex.
@@ -54,13 +68,24 @@ Cut byte_digits_cut();
 Cut byte_triples_cut();
 
 // The pieces of one text from first to last. They are the whole text, unless a cut keeps less.
+// Use one form of next or the other.
 class Pieces {
  public:
   // `text` is valid UTF-8 and outlives this object, as does `pretokenizer`.
   Pieces(const Pretokenizer& pretokenizer, std::string_view text);
 
-  // The next piece, empty at the end. kInternal when PCRE2 gives up.
-  Result<std::string_view> next() { return next(levels_.size()); }
+  // Pieces that lie side by side in the text.
+  struct Batch {
+    const char* begin;  // of the first
+    std::size_t count;  // 0 at the end of the text
+  };
+
+  // The next pieces, ends.size() of them or fewer: ends[i] is where piece i ends, in bytes from
+  // `begin`. `ends` is not empty. kInternal when PCRE2 gives up, kUnsupported for a piece of 4 GiB.
+  Result<Batch> next(std::span<std::uint32_t> ends);
+
+  // The next piece, empty at the end; the same errors.
+  Result<std::string_view> next();
 
  private:
   // What one cut has left of a piece of the cut before.
@@ -72,12 +97,14 @@ class Pieces {
     std::size_t begin = 0;
     std::size_t end = 0;
   };
-  Result<std::string_view> next(std::size_t level);
-  Status find(Level& level);
+  Result<std::string_view> next_of(std::size_t level);
+  Status find(Level& level, std::size_t from);
 
+  std::optional<Scanner> scanner_{};
   std::string_view text_;
   std::vector<Level> levels_{};
-  std::shared_ptr<pcre2_real_match_data_8> match_;
+  std::string_view held_{};  // found, but not side by side with the batch before
+  CompiledPattern::Memory memory_{};
 };
 
 }  // namespace countermark::text

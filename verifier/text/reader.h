@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Documents out of files: plain text, JSON Lines, JSON arrays.
+// Documents out of files: plain text, JSON Lines, JSON arrays, tables, Parquet; compressed or not.
 //
 // A document is what gets one verdict. It consists of segments: text that is scored (an answer),
 // and text that only tells which contexts the author had seen (prompt, user and system turns).
 // Contexts never reach across segments.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -33,10 +34,11 @@ struct Document {
   std::vector<Segment> segments{};  // in reading order
 };
 
-enum class Format { kByName, kText, kJsonl, kJson };
+enum class Format { kByName, kText, kJsonl, kJson, kCsv, kTsv, kParquet };
 
 struct ReaderOptions {
-  // By name: .txt and no ending: text; .jsonl .ndjson; .json; in either case of letters.
+  // By name: .txt and no ending: text; .jsonl .ndjson; .json; .csv; .tsv; .parquet; in either case
+  // of letters, an ending .gz or .zst aside.
   Format format = Format::kByName;
   // A dotted path ("choices.0.text"; numbers index arrays), or "": the first of text, content,
   // output, response, completion, messages, conversations that is there and not null. A string is
@@ -50,25 +52,32 @@ struct ReaderOptions {
   // still a segment of text.
   std::string ids_field{};
   std::string role = "assistant";  // which turns of a conversation are scored
+  // Of a record at most so many bytes are held. Far beyond any real one, and small enough to hold
+  // a few times over. Plain text may have 4 GiB.
+  std::size_t longest_record = std::size_t{256} << 20;
 };
 
-// Reads one document after the other in bounded memory: text and JSON files are held whole, JSON
-// Lines one line (at most 256 MiB) at a time. A byte order mark at the start is skipped. Not for
-// several threads at once.
+// Reads one document after the other in bounded memory: of plain text the whole, else about a
+// mebibyte or one record. A byte order mark at the start is skipped. Not for several threads at
+// once; raw_records.h is for them.
 class DocumentReader {
  public:
   virtual ~DocumentReader() = default;
 
   // The next document, nothing at the end, or an error (kInvalidInput, or kIo) that names the
   // file, the record and its field ("record 3, messages[1].content") and the byte offset from the
-  // start of the file. After an error in a record the next call continues with the following one;
-  // after any other error it says that the end is reached.
+  // start of the file (of a compressed one from the start of what is in it). After an error in a
+  // record the next call continues with the following one; after any other error it says that the
+  // end is reached.
   virtual Result<std::optional<Document>> next() = 0;
+
+  // Whether the last error was about the file, not about one record: what follows it was not read.
+  virtual bool is_broken() const = 0;
 };
 
-// Opens `path` ("-": standard input, text unless a format is given). kUnsupported for an ending
+// Reads `path` ("-": standard input, text unless a format is given). kUnsupported for an ending
 // that this version does not read; kInvalidArgument for options that contradict each other or the
-// format; kInvalidInput for a text or JSON file that cannot be split into records.
+// format. Whether the file is there, and sound, next() says.
 Result<std::unique_ptr<DocumentReader>> open_documents(const std::string& path,
                                                        const ReaderOptions& options);
 

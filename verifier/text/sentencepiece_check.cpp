@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "verifier/text/charsmap.h"
+
 namespace countermark::text {
 namespace {
 
@@ -23,9 +25,7 @@ constexpr std::uint64_t kUserDefined = 4;
 constexpr std::uint64_t kLastType = 6;
 constexpr std::uint64_t kNormalizerTrie = 2;
 
-// Room for the results of one search: Normalizer::kMaxTrieResultsSize, and kResultSize in
-// PrefixMatcher::PrefixMatch.
-constexpr int kMostNestedRules = 32;
+// Room for the results of one search: kResultSize in PrefixMatcher::PrefixMatch.
 constexpr std::size_t kMostNestedSymbols = 64;
 
 enum WireType : std::uint64_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
@@ -92,61 +92,6 @@ class Message {
 
   std::string_view rest_;
 };
-
-std::uint32_t little_endian(std::string_view bytes, std::size_t at) {
-  std::uint32_t value = 0;
-  for (std::size_t i = 4; i-- > 0;) value = value << 8 | static_cast<std::uint8_t>(bytes[at + i]);
-  return value;
-}
-
-// A unit of darts-clone's double array (darts.h, DoubleArrayUnit).
-struct Unit {
-  std::uint32_t bits;
-  bool has_leaf() const { return (bits >> 8 & 1) == 1; }
-  std::uint32_t value() const { return bits & 0x7fffffff; }
-  std::uint32_t label() const { return bits & 0x800000ff; }
-  std::uint32_t offset() const { return (bits >> 10) << ((bits & 1u << 9) >> 6); }
-};
-
-// Whether a search for any text in the precompiled charsmap stays inside it: its trie's size (4
-// bytes), the trie, and the replacements, each of which ends in NUL.
-bool is_safe_charsmap(std::string_view blob) {
-  if (blob.size() < 4) return false;
-  const std::size_t trie_size = little_endian(blob, 0);
-  blob.remove_prefix(4);
-  if (trie_size >= blob.size() || blob.back() != '\0') return false;
-  const std::size_t replacements = blob.size() - trie_size;
-  const std::size_t count = trie_size / 4;
-  if (count == 0) return false;
-  const auto unit = [blob](std::size_t i) { return Unit{little_endian(blob, 4 * i)}; };
-
-  // The most rules on the way to each unit that a search can reach; the longest path from the
-  // root, found by relaxation. It ends even if the trie has cycles, as the bound is small.
-  std::vector<int> rules(count, -1);
-  std::vector<std::uint32_t> open = {0};
-  rules[0] = 0;
-  while (!open.empty()) {
-    const std::uint32_t at = open.back();
-    open.pop_back();
-    const std::uint32_t base = at ^ unit(at).offset();
-    if ((base | 0xff) >= count) return false;
-    for (std::uint32_t c = 0; c < 256; ++c) {
-      const std::uint32_t child = base ^ c;
-      if (unit(child).label() != c) continue;
-      int most = rules[at];
-      if (unit(child).has_leaf()) {
-        const std::uint32_t leaf = child ^ unit(child).offset();
-        if (leaf >= count || unit(leaf).value() >= replacements) return false;
-        if (++most > kMostNestedRules) return false;
-      }
-      if (most > rules[child]) {
-        rules[child] = most;
-        open.push_back(child);
-      }
-    }
-  }
-  return true;
-}
 
 // The longest chain of symbols each of which begins with the one before.
 std::size_t most_nested(std::vector<std::string_view> symbols) {

@@ -6,8 +6,10 @@
 #include <utility>
 #include <vector>
 
-#include "verifier/text/bpe_tokenizer.h"
+#include "verifier/text/base64.h"
+#include "verifier/text/byte_bpe.h"
 #include "verifier/text/named_pretokenizers.h"
+#include "verifier/text/pipeline_tokenizer.h"
 
 namespace countermark::text {
 namespace {
@@ -15,39 +17,11 @@ namespace {
 // Every way to cut a token in two is tried, so that the work is this times the file's size.
 constexpr std::size_t kLongestToken = 1024;
 
-constexpr std::string_view kAlphabet =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-// The bytes that `text` encodes; nothing unless it is base64 with its padding.
-std::optional<std::string> from_base64(std::string_view text) {
-  if (text.empty() || text.size() % 4 != 0) return std::nullopt;
-  const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
-  std::string bytes;
-  std::uint32_t bits = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool is_padding = i >= text.size() - padding;
-    const std::size_t value = is_padding ? 0 : kAlphabet.find(text[i]);
-    if (value == kAlphabet.npos) return std::nullopt;
-    bits = bits << 6 | static_cast<std::uint32_t>(value);
-    if (i % 4 != 3) continue;
-    for (const int shift : {16, 8, 0}) bytes += static_cast<char>(bits >> shift & 0xff);
-    bits = 0;
-  }
-  // Bits that no byte needs are zero.
-  for (std::size_t i = 0; i < padding; ++i) {
-    if (bytes.back() != '\0') return std::nullopt;
-    bytes.pop_back();
-  }
-  return bytes;
-}
-
 tl::unexpected<Error> bad(std::size_t offset, ErrorCode code, std::string message) {
   return fail(Error{code, std::move(message), {}, {}, offset});
 }
 
 }  // namespace
-
-bool is_base64(char c) { return kAlphabet.find(c) != kAlphabet.npos; }
 
 Result<std::unique_ptr<const Tokenizer>> parse_tiktoken(std::string_view bytes, std::string sha256,
                                                         std::string_view name) {
@@ -85,24 +59,28 @@ Result<std::unique_ptr<const Tokenizer>> parse_tiktoken(std::string_view bytes, 
                           named.error().message,
                       {},
                       "tokenizer.name"});
-  BpeParts parts{.pretokenizer = std::move(named->pretokenizer)};
+  ByteBpeParts parts;
   for (unsigned b = 0; b < 256; ++b) {
     const auto token = ids.find(std::string(1, static_cast<char>(b)));
     parts.byte_tokens[b] = token == ids.end() ? kNoToken : token->second;
   }
   COUNTERMARK_CHECK(check_byte_tokens(parts.byte_tokens, false));
+  std::vector<Merge> merges;
   for (const auto& [token, id] : ids) {
     const std::string_view whole = token;
     for (std::size_t cut = 1; cut < whole.size(); ++cut) {
       const auto left = ids.find(whole.substr(0, cut));
       const auto right = ids.find(whole.substr(cut));
       if (left != ids.end() && right != ids.end())
-        parts.model.add_merge(left->second, right->second, id, id);
+        merges.push_back({left->second, right->second, id, id});
     }
   }
-  parts.bytes_of = std::move(bytes_of);
+  parts.model = BpeModel(std::move(merges));
   parts.whole_pieces = std::move(ids);
-  return make_bpe_tokenizer(std::move(sha256), std::move(parts));
+  Pipeline pipeline{.pretokenizer = std::move(named->pretokenizer)};
+  pipeline.model = make_byte_bpe(std::move(parts));
+  pipeline.bytes_of = std::move(bytes_of);
+  return make_byte_level_tokenizer(std::move(sha256), std::move(pipeline));
 }
 
 }  // namespace countermark::text

@@ -15,9 +15,6 @@
 
 namespace countermark::text {
 
-// Whether `c` belongs to the alphabet of base64 (RFC 4648, section 4).
-bool is_base64(char c);
-
 // Reads the bytes of a rank file whose digest is `sha256`. kUnsupported when `name` is not in
 // named_pretokenizers.h or a token is longer than 1,024 bytes.
 Result<std::unique_ptr<const Tokenizer>> parse_tiktoken(std::string_view bytes, std::string sha256,

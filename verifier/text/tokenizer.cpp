@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "verifier/io/file.h"
+#include "verifier/text/base64.h"
 #include "verifier/text/gguf_tokenizer.h"
 #include "verifier/text/sentencepiece_tokenizer.h"
 #include "verifier/text/tiktoken.h"
@@ -13,6 +14,27 @@
 #include "watermark/prf/hash.h"
 
 namespace countermark::text {
+namespace {
+
+// Of a tokenizer that has nothing to remember.
+class PlainEncoder final : public Encoder {
+ public:
+  explicit PlainEncoder(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+
+  Status encode(std::string_view text, std::vector<TokenId>& ids) override {
+    COUNTERMARK_TRY(ids, tokenizer_.encode(text));
+    return {};
+  }
+
+ private:
+  const Tokenizer& tokenizer_;
+};
+
+}  // namespace
+
+std::unique_ptr<Encoder> Tokenizer::encoder() const {
+  return std::make_unique<PlainEncoder>(*this);
+}
 
 Result<std::unique_ptr<const Tokenizer>> parse_tokenizer(std::string_view bytes,
                                                          std::string_view name) {

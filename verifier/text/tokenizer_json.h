@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Byte-level BPE from a Hugging Face tokenizer.json.
+// The tokenizer in a Hugging Face tokenizer.json.
 //
-// Known: model BPE without dropout; normalizer NFC; pre_tokenizer ByteLevel, alone or at the end of
-// a sequence of Split, Digits and Punctuation (Falcon's Digits and Split may follow it); decoder
-// ByteLevel; added tokens. A post_processor that only adds special tokens or moves offsets does
-// not change ids here. Any other component, field or value is kUnsupported and named.
+// Known: model BPE without dropout, of bytes (ByteLevel) or of characters with byte_fallback, and
+// Unigram; normalizers of characters (normalizer.h); pre_tokenizer ByteLevel or Metaspace, alone or
+// after cuts (Falcon's Digits and Split may follow ByteLevel), or cuts alone; the decoder that
+// undoes it; added tokens with all flags. A post_processor that only adds special tokens or moves
+// offsets does not change ids here. Any other component, field or value is kUnsupported and named.
 #pragma once
 
 #include <memory>
