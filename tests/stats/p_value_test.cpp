@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -64,6 +65,13 @@ TEST(PValue, FromDoubleIsTheSmallestNotBelow) {
     const PValue p = PValue::from_double(value);
     EXPECT_EQ(p, smallest(exact(value))) << value;
   }
+  // Any bits of a double below 1.
+  std::uint64_t bits = 1;
+  for (int i = 0; i < 3000; ++i) {
+    bits = bits * 6364136223846793005 + 1442695040888963407;
+    const auto value = std::bit_cast<double>(bits % 0x3ff0'0000'0000'0000);
+    EXPECT_EQ(PValue::from_double(value), smallest(exact(value))) << value;
+  }
   EXPECT_EQ(PValue::from_double(std::numeric_limits<double>::denorm_min()).to_string(4),
             "4.941e-324");
   EXPECT_EQ(PValue::from_double(0.5), PValue::from_parts(5, -1));
@@ -106,6 +114,23 @@ TEST(PValue, PowersOfTwo) {
   }
   EXPECT_NEAR(PValue::from_power_of_two(std::numeric_limits<unsigned>::max()).log10(),
               -4294967295.0 * std::log10(2.0), 1e-5);
+}
+
+TEST(PValue, ScaledIsTheSmallestNotBelow) {
+  EXPECT_EQ(PValue::from_parts(2.5, -7).scaled(3, 3), PValue::from_parts(2.5, -7));
+  EXPECT_EQ(PValue::from_parts(5, -2).scaled(1, 5), PValue::from_parts(1, -2));
+  EXPECT_EQ(PValue().scaled(7, 7), PValue());
+  EXPECT_EQ(PValue::from_parts(5, -1).scaled(3, 1), PValue());
+  constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
+  for (const std::uint64_t m : std::array<std::uint64_t, 5>{1, 3, 24'000, 123'456'789'012, kMost}) {
+    for (const std::uint64_t k : std::array<std::uint64_t, 5>{1, 2, 7, 99'999'989, kMost}) {
+      for (const double mantissa : {1.0, 1.1, 3.791, 9.9999999999999982}) {
+        const cpp_rational value = exact(mantissa) * m / k / testing::power_of_ten(60);
+        EXPECT_EQ(PValue::from_parts(mantissa, -60).scaled(m, k), smallest(value))
+            << mantissa << " " << m << " " << k;
+      }
+    }
+  }
 }
 
 TEST(PValue, TimesRoundsUpAndStopsAtOne) {

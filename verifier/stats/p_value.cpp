@@ -83,27 +83,35 @@ PValue PValue::from_parts(double mantissa, std::int64_t exponent) noexcept {
 PValue PValue::from_double(double p) noexcept {
   assert(p > 0 && p <= 1);
   if (!(p < 1)) return PValue();
-  Expansion exact_buffer;
-  const std::string_view exact = expand(p, kExactDigits, exact_buffer);
-  const std::size_t mark = exact.find('e');
-  const std::string_view digits = exact.substr(0, mark);
-  std::int64_t exponent = 0;
-  std::from_chars(exact.data() + mark + 1, exact.data() + exact.size(), exponent);
+  // Few digits decide nearly always; all of them are exact.
+  constexpr int kFewDigits = 25;
+  for (const int size : {kFewDigits, kExactDigits}) {
+    Expansion buffer;
+    const std::string_view expansion = expand(p, size, buffer);
+    const std::size_t mark = expansion.find('e');
+    const std::string_view digits = expansion.substr(0, mark);
+    std::int64_t exponent = 0;
+    std::from_chars(expansion.data() + mark + 1, expansion.data() + expansion.size(), exponent);
 
-  double mantissa = 1;
-  std::from_chars(digits.data(), digits.data() + digits.size(), mantissa);
-  // The nearest double may lie below. Both expansions are exact and have one digit before the
-  // point, so the order of the strings is the order of the numbers; ten has two, and lies above.
-  if (mantissa < 10) {
-    Expansion nearest_buffer;
-    const std::string_view nearest = expand(mantissa, kExactDigits, nearest_buffer);
-    if (nearest.substr(0, nearest.find('e')) < digits) mantissa = std::nextafter(mantissa, 10.0);
+    double mantissa = 1;
+    std::from_chars(digits.data(), digits.data() + digits.size(), mantissa);
+    // The nearest double may lie below. Both expansions have one digit before the point, so the
+    // order of the strings is the order of the numbers; ten has two, and lies above. Rounding keeps
+    // the order, unless it makes the two one.
+    if (mantissa < 10) {
+      Expansion nearest_buffer;
+      const std::string_view nearest = expand(mantissa, size, nearest_buffer);
+      const int order = nearest.substr(0, nearest.find('e')).compare(digits);
+      if (order == 0 && size == kFewDigits) continue;
+      if (order < 0) mantissa = std::nextafter(mantissa, 10.0);
+    }
+    if (mantissa >= 10) {
+      mantissa = 1;
+      ++exponent;
+    }
+    return exponent >= 0 ? PValue() : from_parts(mantissa, exponent);
   }
-  if (mantissa >= 10) {
-    mantissa = 1;
-    ++exponent;
-  }
-  return exponent >= 0 ? PValue() : from_parts(mantissa, exponent);
+  return PValue();
 }
 
 PValue PValue::from_decimal(double p) noexcept {
@@ -132,9 +140,20 @@ PValue PValue::from_power_of_two(unsigned bits) noexcept {
   return bits % 2 == 0 ? square : product(square, from_double(0.5));
 }
 
-PValue PValue::times(std::uint64_t m) const noexcept {
-  assert(m >= 1);
-  return capped({units_of(mantissa_) * (m == 0 ? 1 : m), exponent_});
+PValue PValue::times(std::uint64_t m) const noexcept { return scaled(m, 1); }
+
+PValue PValue::scaled(std::uint64_t m, std::uint64_t k) const noexcept {
+  assert(m >= 1 && k >= 1);
+  const Wide product = units_of(mantissa_) * (m == 0 ? 1 : m);
+  Scaled value{product / k, exponent_};
+  // Decimal places are added until the quotient has as many bits as a mantissa.
+  Wide rest = product % k;
+  for (; value.units < kOne; --value.exponent) {
+    value.units = 10 * value.units + 10 * rest / k;
+    rest = 10 * rest % k;
+  }
+  if (rest != 0) ++value.units;
+  return capped(value);
 }
 
 PValue PValue::plus(PValue other) const noexcept {

@@ -31,11 +31,18 @@ class PValue {
   // The decimal that `p`, 0 < p <= 1, was written as: the shortest that reads as that double.
   static PValue from_decimal(double p) noexcept;
 
+  constexpr double mantissa() const noexcept { return mantissa_; }
+  constexpr std::int64_t exponent() const noexcept { return exponent_; }
+
   // 2^-bits, rounded up: the smallest PValue to 1074 bits, within bits x 2^-60 relative beyond.
   static PValue from_power_of_two(unsigned bits) noexcept;
 
   // min(1, m p): the bound over m hypotheses, m >= 1.
   PValue times(std::uint64_t m) const noexcept;
+
+  // min(1, m p / k), m and k >= 1. As it is the smallest PValue that is not below m p / k,
+  // comparing it with a PValue q < 1 compares m p with k q exactly.
+  PValue scaled(std::uint64_t m, std::uint64_t k) const noexcept;
 
   // min(1, p + q).
   PValue plus(PValue other) const noexcept;
