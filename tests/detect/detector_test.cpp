@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "verifier/detect/report.h"
+#include "verifier/detect/report_parts.h"
 #include "verifier/stats/tail.h"
 #include "watermark/sampler.h"
 
@@ -129,17 +130,18 @@ TEST(Detector, RepeatsAddNothing) {
   const Detection once = *detector->detect(document_of({}, text));
   const Detection doubled = *detector->detect(twice);
   EXPECT_EQ(doubled.evidence.tally, once.evidence.tally);
-  EXPECT_EQ(doubled.dropped.repeated_tuple,
-            once.tokens - once.dropped.repeated_context - once.dropped.short_context);
+  EXPECT_EQ(doubled.dropped.repeated_tuple, once.evidence.tally.n);
 }
 
 TEST(Detector, ContextsOfThePromptAreLeftOut) {
   const EpochKey key = key_of("g");
   const auto text = write_text(key, {}, 200);
   const auto detector = Detector::create(key, Profile::defaults(), nullptr, {}, {});
+  const Detection alone = *detector->detect(document_of({}, text));
   const Detection echoed = *detector->detect(document_of({text}, text));
   EXPECT_EQ(echoed.evidence.tally.n, 0U);
-  EXPECT_GT(echoed.dropped.prompt_context, 100U);
+  EXPECT_GT(alone.evidence.tally.n, 50U);
+  EXPECT_EQ(echoed.dropped.prompt_context, alone.evidence.tally.n);
 }
 
 TEST(Detector, RefusesClaimsThatTheProfileCannotAnswer) {

@@ -100,11 +100,11 @@ TEST(ForeignDetector, OfAModelTheRankDecides) {
     EXPECT_EQ(few.reasons, Reasons{"too-few-decoys"});
     EXPECT_EQ(few.evidence.model_reasons, Reasons{"public-key"});
   }
-  const Detection found = detector_of(kGumbel, "int:42", 1e-2, 100).detect(text).value();
+  const Detection found = detector_of(kGumbel, "int:42", 1e-2, 99).detect(text).value();
   EXPECT_EQ(found.verdict, Verdict::kDetected);
   EXPECT_EQ(found.line_up->rank, 1U);
-  EXPECT_EQ(found.evidence.asserted, PValue::from_double(1.0 / 101));
-  EXPECT_EQ(found.evidence.floor, PValue::from_double(1.0 / 101));
+  EXPECT_EQ(found.evidence.asserted, PValue::from_parts(1, -2));
+  EXPECT_EQ(found.evidence.floor, PValue::from_parts(1, -2));
   EXPECT_LT(found.evidence.p.log10(), -60);
   const Detection other = detector_of(kGumbel, "int:43", 1e-2, 100).detect(text).value();
   EXPECT_EQ(other.verdict, Verdict::kNotDetected);
@@ -113,7 +113,8 @@ TEST(ForeignDetector, OfAModelTheRankDecides) {
   const TokenText any = {{unmarked(), true}};
   const Detection not_found = detector_of(kGumbel, "int:42", 1e-2, 100).detect(any).value();
   EXPECT_EQ(not_found.verdict, Verdict::kNotDetected);
-  EXPECT_EQ(not_found.evidence.asserted, PValue::from_double(not_found.line_up->p));
+  EXPECT_EQ(not_found.evidence.asserted,
+            PValue().scaled(not_found.line_up->rank, not_found.line_up->decoys + 1));
 }
 
 TEST(ForeignDetector, AShortTextIsTooShortBeforeDecoysAreTooFew) {
@@ -209,7 +210,7 @@ TEST(Panel, TheRankOfAModelIsCorrectedToo) {
 
 TEST(Panel, NamesItsTestsAndReportsEachWithTheLedger) {
   const Panel panel = panel_of(3, 0);
-  const std::vector<Subject> subjects = panel.subjects();
+  const std::vector<Subject>& subjects = panel.subjects();
   EXPECT_EQ(subjects.at(0).scheme, "vllm-gumbel/philox4x32-10-v1");
   EXPECT_EQ(subjects.at(1).scheme, "textseal/1");
   EXPECT_EQ(subjects.at(2).scheme, "countermark/1");
@@ -227,7 +228,7 @@ TEST(Panel, NamesItsTestsAndReportsEachWithTheLedger) {
 
 TEST(Panel, TheSameForAnyNumberOfThreads) {
   const Panel panel = panel_of(3, 150);
-  const std::vector<Subject> subjects = panel.subjects();
+  const std::vector<Subject>& subjects = panel.subjects();
   const text::Document document = document_of(marked(kGumbel, kLongKey, 100));
   const auto lines = [&](unsigned threads) {
     std::string out;

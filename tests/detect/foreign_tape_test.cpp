@@ -176,6 +176,34 @@ TEST(ForeignTape, ATupleCountsOnceWhateverTheDedup) {
         << dedup;
 }
 
+// A second look for repeated inputs is spared where there can be none.
+TEST(ForeignTape, KnowsWhereNoContextRepeats) {
+  const Ids ids = {1, 2, 1, 2, 1, 2, 3};
+  const auto distinct = [](const std::string& fields, const TokenText& text) {
+    return tuples_of(kGumbel + R"(,"contextWidth":1)" + fields + "}", text).distinct;
+  };
+  EXPECT_TRUE(distinct("", {{ids, true}}));
+  EXPECT_TRUE(distinct("", {{ids, false}, {ids, true}}));
+  EXPECT_TRUE(distinct(R"(,"historyLimit":0)", {{ids, true}}));
+  EXPECT_TRUE(distinct(R"(,"historyLimit":7)", {{ids, true}}));
+  EXPECT_FALSE(distinct(R"(,"historyLimit":1)", {{ids, true}}));
+  EXPECT_FALSE(distinct(R"(,"dedup":"tuple")", {{ids, true}}));
+  EXPECT_FALSE(distinct("", {{ids, true}, {ids, true}}));
+  EXPECT_FALSE(distinct("", {}));
+  // Both ways give the same.
+  tests::RandomNumbers random(11);
+  for (const char* width : {"1", "4", "5"}) {
+    const ForeignProfile profile = foreign_profile(kGumbel + R"(,"contextWidth":)" + width + "}");
+    const SharedForeignMark mark = ForeignMark::create(profile, foreign_key("int:77")).value();
+    ForeignTuples tuples = collect(profile, {{tests::random_ids(random, 3'000, 9), true}}).value();
+    ASSERT_TRUE(tuples.distinct);
+    const Tally spared = tally(*mark, tuples);
+    tuples.distinct = false;
+    EXPECT_EQ(tally(*mark, tuples), spared);
+    EXPECT_EQ(spared.n, tuples.tokens.size());
+  }
+}
+
 // Tuples that a scheme cannot tell apart are one, under the keys where it cannot.
 TEST(ForeignTape, APrfInputCountsOnce) {
   const auto n = [](const std::string& profile, const std::string& key, const Ids& ids) {

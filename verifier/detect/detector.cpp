@@ -10,8 +10,9 @@
 namespace countermark::detect {
 namespace {
 
-Tape make_tape(const NativeMark& mark, const TokenText& segments) {
-  Tape tape(mark);
+Tape make_tape(const NativeMark& mark, std::vector<std::uint8_t> layers,
+               const TokenText& segments) {
+  Tape tape(mark, std::move(layers));
   for (const TokenSegment& segment : segments)
     if (!segment.scored) tape.exclude(segment.ids);
   for (const TokenSegment& segment : segments)
@@ -91,6 +92,13 @@ Result<Detector> Detector::create(const EpochKey& key, const Profile& profile,
                 "the profile has no shared layer: name the account or cohort to look for");
   for (const std::string& account : detector.claim_.accounts)
     detector.searched_.push_back(stream(detector.mark_, LayerKind::kAccount, account));
+  for (const std::vector<Stream>* const streams : {&detector.streams_, &detector.searched_})
+    for (const Stream& stream : *streams)
+      for (const Stream::InLayer& in_layer : stream.layers)
+        detector.layers_.push_back(in_layer.layer);
+  std::sort(detector.layers_.begin(), detector.layers_.end());
+  detector.layers_.erase(std::unique(detector.layers_.begin(), detector.layers_.end()),
+                         detector.layers_.end());
   detector.decoys_ = decoys;
   detector.decoy_seed_ = std::move(decoy_seed);
   return detector;
@@ -103,7 +111,7 @@ LineUp Detector::line_up(const TokenText& segments, const Evidence& evidence) co
   std::vector<stats::PValue> calibration;
   for (std::uint32_t i = 0; i < decoys_; ++i) {
     const auto mark = NativeMark::create(key_.decoy(seed, i), mark_.profile(), &mark_.kernel());
-    const Tape tape = make_tape(*mark, segments);
+    const Tape tape = make_tape(*mark, layers_, segments);
     std::vector<Stream> streams = claimed_streams(*mark);
     decoys.push_back(pooled(tape, streams, blocks, policy_.tests).p);
     for (Stream& stream : streams)
@@ -142,7 +150,7 @@ Subject Detector::subject() const {
 }
 
 Result<Detection> Detector::detect(const TokenText& segments) const {
-  const Tape tape = make_tape(mark_, segments);
+  const Tape tape = make_tape(mark_, layers_, segments);
   const double blocks = blocks_of(mark_, segments);
 
   Detection detection;

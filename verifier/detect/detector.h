@@ -39,7 +39,7 @@ struct StreamFinding {
 };
 
 struct Detection {
-  std::uint64_t tokens = 0;
+  std::uint64_t tokens = 0;  // of responses, whatever layer decides on them
   Dropped dropped{};
   // "Is it ours?": the layers whose tallies were summed: the shared one and every claimed one.
   std::vector<LayerKind> layers{};
@@ -130,8 +130,9 @@ class Detector {
   const text::Tokenizer* tokenizer_;
   Claim claim_;
   Policy policy_;
-  std::vector<Stream> streams_{};   // the headline's
-  std::vector<Stream> searched_{};  // the accounts of a search
+  std::vector<Stream> streams_{};       // the headline's
+  std::vector<Stream> searched_{};      // the accounts of a search
+  std::vector<std::uint8_t> layers_{};  // of both, rising
   std::uint32_t decoys_ = 0;
   std::string decoy_seed_{};
 };

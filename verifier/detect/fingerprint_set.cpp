@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 #include <iterator>
 
 namespace countermark::detect {
@@ -18,8 +17,7 @@ std::size_t lines_for(std::size_t fingerprints) noexcept {
 
 void FingerprintSet::clear(std::size_t expected) {
   size_ = 0;
-  lines_.resize(lines_for(expected));
-  std::memset(static_cast<void*>(lines_.data()), 0, lines_.size() * sizeof(Line));
+  lines_.assign(lines_for(expected), Line{});
 }
 
 void FingerprintSet::make_room(std::size_t more) {

@@ -18,8 +18,8 @@ class FingerprintSet {
  public:
   explicit FingerprintSet(const Kernel& kernel) : kernel_(&kernel) {}
 
-  // Inserts fingerprints in turn; fresh[i] is 1 for one that was not there, else 0. O(1) each,
-  // amortised. Returns how many were fresh.
+  // Inserts fingerprints in turn; fresh[i] is 1 for one that was not there, else 0; it grows
+  // and never shrinks. O(1) each, amortised. Returns how many were fresh.
   std::size_t insert(std::span<const std::uint64_t> fingerprints, std::vector<std::uint8_t>& fresh);
   // The same of contexts of one width: those whose states have these indices.
   std::size_t insert(std::span<const Block> states, std::span<const std::uint32_t> indices,

@@ -102,11 +102,11 @@ Result<Detection> ForeignDetector::detect(const TokenText& text, unsigned thread
 
   if (!model_reasons_.empty()) {
     detection.evidence.model_reasons = model_reasons_;
-    const stats::PValue rank =
-        stats::PValue::from_double(detection.line_up ? detection.line_up->p : 1);
-    // What the rank can say at best with as many decoys.
-    detection.evidence.floor = stats::PValue::from_double(1 / (1.0 + decoys_)).times(policy_.tests);
-    detection.evidence.asserted = rank.times(policy_.tests);
+    // What the rank says, and what it can say at best with as many decoys. Exact: 1/100 is .01.
+    const std::uint64_t keys = std::uint64_t{decoys_} + 1;
+    const std::uint64_t rank = detection.line_up ? detection.line_up->rank : keys;
+    detection.evidence.floor = stats::PValue().scaled(1, keys).times(policy_.tests);
+    detection.evidence.asserted = stats::PValue().scaled(rank, keys).times(policy_.tests);
   }
   detection.verdict = judge(detection.evidence, policy_);
   if (detection.verdict == Verdict::kInconclusive) {

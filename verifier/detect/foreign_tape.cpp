@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <string>
+#include <type_traits>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -32,11 +34,11 @@ const Kernel& kernel() {
 }
 
 // Where each context of a response stood last, for "is it among the latest `limit` contexts,
-// repeats included?"; 0: among all of them. Contexts that share a fingerprint are one.
+// repeats included?". Contexts that share a fingerprint are one.
 class LastPositions {
  public:
   LastPositions(std::size_t contexts, std::uint32_t limit)
-      : limit_(limit == 0 ? contexts : limit), slots_(std::bit_ceil(2 * contexts + 1)) {}
+      : limit_(limit), slots_(std::bit_ceil(2 * contexts + 1)) {}
 
   // Brings the place of a context that comes soon.
   void expect(std::uint64_t context) const noexcept {
@@ -65,6 +67,21 @@ class LastPositions {
   std::vector<Slot> slots_;
 };
 
+// fresh[i] = 0 for a context of a response that stands among the latest `limit` before it.
+void find_fresh(std::span<const std::uint64_t> prints, std::uint32_t limit,
+                std::vector<std::uint8_t>& fresh) {
+  if (limit == 0 || limit >= prints.size()) {
+    FingerprintSet(kernel()).insert(prints, fresh);
+    return;
+  }
+  constexpr std::size_t kAhead = 12;
+  LastPositions last(prints.size(), limit);
+  for (std::size_t i = 0; i < prints.size(); ++i) {
+    if (i + kAhead < prints.size()) last.expect(prints[i + kAhead]);
+    fresh[i] = last.repeats(prints[i]) ? 0 : 1;
+  }
+}
+
 Status check_ids(const ForeignProfile& profile, const TokenText& text) {
   const std::uint32_t size = profile.parameters().vocab_size;
   if (size == 0) return {};
@@ -78,33 +95,16 @@ Status check_ids(const ForeignProfile& profile, const TokenText& text) {
   return {};
 }
 
-// The contexts that the author of the text was shown: of every token of what is not scored and,
-// where contexts do not reach from there into the response, the one behind it.
-FingerprintSet shown_contexts(const ForeignProfile& profile, const TokenText& text) {
-  FingerprintSet out(kernel());
-  const std::size_t width = profile.context_tokens();
-  const std::size_t behind = profile.parameters().prompt_included ? 0 : 1;
-  std::vector<std::uint64_t> prints;
-  std::vector<std::uint8_t> fresh;
-  if (width == 0) return out;
-  for (const TokenSegment& segment : text) {
-    if (segment.scored) continue;
-    prints.clear();
-    for (std::size_t end = width; end < segment.ids.size() + behind; ++end)
-      prints.push_back(fingerprint(TokenSpan(segment.ids).subspan(end - width, width)));
-    out.insert(prints, fresh);
-  }
-  return out;
-}
-
 class Collector {
  public:
-  Collector(const ForeignProfile& profile, const TokenText& text)
-      : profile_(&profile), shown_(shown_contexts(profile, text)) {
+  Collector(const ForeignProfile& profile, const TokenText& text, const ShownContexts& always)
+      : profile_(&profile), shown_(profile, text), always_(&always) {
     out_.width = profile.context_tokens();
     for (std::size_t i = 0; i < text.size(); ++i) {
       if (!text[i].scored) continue;
       const bool prompted = profile.parameters().prompt_included && i > 0 && !text[i - 1].scored;
+      // Of one response whose history reaches over all of it.
+      out_.distinct = ++responses_ == 1 && remembers_all(text[i].ids.size());
       add(prompted ? TokenSpan(text[i - 1].ids) : TokenSpan(), text[i].ids);
     }
   }
@@ -112,6 +112,12 @@ class Collector {
   ForeignTuples take() { return std::move(out_); }
 
  private:
+  bool remembers_all(std::size_t tokens) const {
+    const ForeignParameters& parameters = profile_->parameters();
+    return parameters.dedup == Dedup::kContext &&
+           (parameters.history_limit == 0 || parameters.history_limit >= tokens);
+  }
+
   // Where the contexts of tokens without predecessors begin: what they reach back to.
   std::vector<TokenId> before(TokenSpan prompt) const {
     const std::size_t width = out_.width;
@@ -127,57 +133,93 @@ class Collector {
     const ForeignParameters& parameters = profile_->parameters();
     const std::size_t width = out_.width;
     std::vector<TokenId> ids = before(prompt);
-    const std::size_t missing = width - ids.size();
+    const std::size_t missing = std::min(width - ids.size(), response.size());
     ids.insert(ids.end(), response.begin(), response.end());
+    out_.dropped.short_context += missing;
 
+    const std::size_t count = response.size() - missing;
     const bool once = parameters.dedup == Dedup::kContext;
-    const bool shown = shown_.size() > 0;
-    constexpr std::size_t kAhead = 12;
-    std::vector<std::uint64_t> prints(response.size() + kAhead);
-    if (once || shown)
-      for (std::size_t i = missing; i < response.size(); ++i)
-        prints[i] = fingerprint(TokenSpan(ids).subspan(i - missing, width));
-    LastPositions last(once ? response.size() : 0, parameters.history_limit);
-    const std::size_t size = out_.tokens.size();
-    out_.contexts.resize((size + response.size()) * width);
-    out_.tokens.resize(size + response.size());
-    out_.positions.resize(size + response.size());
-    std::size_t at = size;
-    out_.dropped.short_context += std::min(missing, response.size());
-    for (std::size_t i = missing; i < response.size(); ++i) {
-      const TokenSpan context = TokenSpan(ids).subspan(i - missing, width);
-      if (once) last.expect(prints[i + kAhead]);
-      const bool repeated = once && last.repeats(prints[i]);
-      if (i < parameters.first_position) {
+    const bool shown = shown_.size() > 0 || always_->size() > 0;
+    std::vector<std::uint64_t> prints(once || shown ? count : 0);
+    for (std::size_t i = 0; i < prints.size(); ++i)
+      prints[i] = fingerprint(TokenSpan(ids).subspan(i, width));
+    std::vector<std::uint8_t> fresh(count, 1);
+    if (once) find_fresh(prints, parameters.history_limit, fresh);
+    std::vector<std::uint32_t> kept(count);
+    std::size_t size = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (missing + i < parameters.first_position) {
         ++out_.dropped.short_context;
-      } else if (repeated) {
+      } else if (fresh[i] == 0) {
         ++out_.dropped.repeated_context;
-      } else if (shown && shown_.contains(prints[i])) {
+      } else if (shown && (shown_.contains(prints[i]) || always_->contains(prints[i]))) {
         ++out_.dropped.prompt_context;
       } else {
-        std::copy(context.begin(), context.end(),
-                  out_.contexts.begin() + static_cast<std::ptrdiff_t>(at * width));
-        out_.tokens[at] = response[i];
-        out_.positions[at] = out_.text_tokens + i;
-        ++at;
+        kept[size++] = static_cast<std::uint32_t>(i);
       }
     }
-    out_.contexts.resize(at * width);
-    out_.tokens.resize(at);
-    out_.positions.resize(at);
+    kept.resize(size);
+    append(ids, response.subspan(missing), kept, out_.text_tokens + missing);
     out_.text_tokens += response.size();
   }
 
+  // The tuples whose contexts begin at `kept` in ids. tokens[0] is the one behind the first context
+  // of all, at that position.
+  void append(TokenSpan ids, TokenSpan tokens, std::span<const std::uint32_t> kept,
+              std::uint64_t position) {
+    const std::size_t size = out_.tokens.size();
+    out_.contexts.resize((size + kept.size()) * out_.width);
+    out_.tokens.resize(size + kept.size());
+    out_.positions.resize(size + kept.size());
+    for (std::size_t i = 0; i < kept.size(); ++i) {
+      out_.tokens[size + i] = tokens[kept[i]];
+      out_.positions[size + i] = position + kept[i];
+    }
+    TokenId* const contexts = out_.contexts.data() + size * out_.width;
+    const auto copy = [&](auto width) {
+      for (std::size_t i = 0; i < kept.size(); ++i)
+        std::memcpy(contexts + i * width, ids.data() + kept[i], width * sizeof(TokenId));
+    };
+    // As above, the usual width as a constant.
+    if (out_.width == 4) return copy(std::integral_constant<std::size_t, 4>());
+    copy(std::size_t{out_.width});
+  }
+
   const ForeignProfile* profile_;
-  FingerprintSet shown_;
+  ShownContexts shown_;
+  const ShownContexts* always_;
+  std::size_t responses_ = 0;
   ForeignTuples out_{};
 };
 
 }  // namespace
 
+// Of every token of what is not scored and, where contexts do not reach from there into the
+// response, the one behind it.
+ShownContexts::ShownContexts(const ForeignProfile& profile, const TokenText& text)
+    : set_(kernel()) {
+  const std::size_t width = profile.context_tokens();
+  const std::size_t behind = profile.parameters().prompt_included ? 0 : 1;
+  std::vector<std::uint64_t> prints;
+  std::vector<std::uint8_t> fresh;
+  if (width == 0) return;
+  for (const TokenSegment& segment : text) {
+    if (segment.scored) continue;
+    prints.clear();
+    for (std::size_t end = width; end < segment.ids.size() + behind; ++end)
+      prints.push_back(fingerprint(TokenSpan(segment.ids).subspan(end - width, width)));
+    set_.insert(prints, fresh);
+  }
+}
+
 Result<ForeignTuples> collect(const ForeignProfile& profile, const TokenText& text) {
+  return collect(profile, text, ShownContexts(profile, {}));
+}
+
+Result<ForeignTuples> collect(const ForeignProfile& profile, const TokenText& text,
+                              const ShownContexts& shown) {
   COUNTERMARK_CHECK(check_ids(profile, text));
-  return Collector(profile, text).take();
+  return Collector(profile, text, shown).take();
 }
 
 ForeignTallier::ForeignTallier() : seen_(kernel()) {}
@@ -185,11 +227,12 @@ ForeignTallier::ForeignTallier() : seen_(kernel()) {}
 void ForeignTallier::begin(const ForeignMark& mark, const ForeignTuples& tuples) {
   // Piece by piece, so that what is computed of one stays near; lists are made once for all tokens
   // that share one.
-  constexpr std::size_t kPiece = 1'024;
+  constexpr std::size_t kPiece = 256;
   model_ = mark.null_model();
   const std::size_t size = tuples.tokens.size();
   piece_ = model_.law == NullLaw::kGreenList ? size : std::min(size, kPiece);
-  seen_.clear(size);
+  distinct_ = tuples.distinct && mark.tells_tuples_apart();
+  if (!distinct_) seen_.clear(size);
 }
 
 bool ForeignTallier::score_piece(const ForeignMark& mark, const ForeignTuples& tuples,
@@ -198,10 +241,13 @@ bool ForeignTallier::score_piece(const ForeignMark& mark, const ForeignTuples& t
       TokenSpan(tuples.contexts).subspan(first * tuples.width, count * tuples.width);
   const TokenSpan tokens = TokenSpan(tuples.tokens).subspan(first, count);
   inputs_.resize(count);
-  prints_.resize(count);
   mark.inputs(0, contexts, tokens, inputs_);
-  for (std::size_t i = 0; i < count; ++i) prints_[i] = fingerprint(inputs_[i]);
-  const std::size_t fresh = seen_.insert(prints_, fresh_);
+  std::size_t fresh = count;
+  if (!distinct_) {
+    prints_.resize(count);
+    for (std::size_t i = 0; i < count; ++i) prints_[i] = fingerprint(inputs_[i]);
+    fresh = seen_.insert(prints_, fresh_);
+  }
 
   const auto keep = [&] {
     if (fresh == count) return;
@@ -245,11 +291,17 @@ ForeignScores score(const ForeignMark& mark, const ForeignTuples& tuples) {
   ForeignScores out;
   ForeignTallier tallier;
   tallier.begin(mark, tuples);
+  // The fingerprints are wanted, too.
+  if (tallier.distinct_) tallier.seen_.clear(tuples.tokens.size());
+  tallier.distinct_ = false;
   for (std::size_t first = 0; first < tuples.tokens.size(); first += tallier.piece_) {
     const bool some = tallier.score_piece(mark, tuples, first,
                                           std::min(tallier.piece_, tuples.tokens.size() - first));
-    for (std::size_t i = 0; i < tallier.scores_.size(); ++i)
-      out.tuples.push_back(static_cast<std::uint32_t>(first + (some ? tallier.kept_[i] : i)));
+    for (std::size_t i = 0; i < tallier.scores_.size(); ++i) {
+      const std::size_t at = some ? tallier.kept_[i] : i;
+      out.tuples.push_back(static_cast<std::uint32_t>(first + at));
+      out.fingerprints.push_back(tallier.prints_[at]);
+    }
     out.scores.insert(out.scores.end(), tallier.scores_.begin(), tallier.scores_.end());
   }
   return out;

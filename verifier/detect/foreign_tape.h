@@ -26,6 +26,7 @@ struct ForeignTuples {
   std::vector<std::uint64_t> positions{};  // of the token, counted over all scored tokens
   Dropped dropped{};
   std::uint64_t text_tokens = 0;  // of all scored segments
+  bool distinct = false;          // no context stands here twice
 };
 
 // The tuples of a text, before any key. Contexts that occur in a segment that is not scored are
@@ -34,12 +35,30 @@ struct ForeignTuples {
 // O(tokens x width).
 Result<ForeignTuples> collect(const ForeignProfile& profile, const TokenText& text);
 
+// What the authors of many texts were shown. Immutable.
+class ShownContexts {
+ public:
+  // Those of the segments that are not scored.
+  ShownContexts(const ForeignProfile& profile, const TokenText& text);
+
+  std::size_t size() const noexcept { return set_.size(); }
+  bool contains(std::uint64_t fingerprint) const noexcept { return set_.contains(fingerprint); }
+
+ private:
+  FingerprintSet set_;
+};
+
+// The same, without contexts of `shown` either.
+Result<ForeignTuples> collect(const ForeignProfile& profile, const TokenText& text,
+                              const ShownContexts& shown);
+
 // The scores under one key of those tuples whose PRF input is new, in order.
 struct ForeignScores {
   std::vector<std::uint32_t> tuples{};  // indices
   // Units of the law's statistic: 2^-20 of a Gumbel score (of two keys: weighted by the null
   // model's a and b), green tokens, or ones among g values.
   std::vector<std::uint64_t> scores{};
+  std::vector<std::uint64_t> fingerprints{};  // of the PRF inputs
 };
 
 ForeignScores score(const ForeignMark& mark, const ForeignTuples& tuples);
@@ -64,6 +83,7 @@ class ForeignTallier {
                    std::size_t count);
 
   FingerprintSet seen_;
+  bool distinct_ = false;  // no PRF input comes twice
   NullModel model_{};
   std::size_t piece_ = 0;
   std::vector<PrfInput> inputs_{};

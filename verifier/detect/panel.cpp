@@ -6,6 +6,12 @@
 
 namespace countermark::detect {
 
+Panel::Panel(std::vector<Test> tests) : tests_(std::move(tests)) {
+  for (const Test& test : tests_)
+    subjects_.push_back(
+        std::visit([](const auto& detector) { return detector.subject(); }, test.detector));
+}
+
 Result<std::vector<Detection>> Panel::detect(const text::Document& document,
                                              unsigned threads) const {
   std::map<const text::Tokenizer*, TokenText> texts;
@@ -27,14 +33,6 @@ Result<std::vector<Detection>> Panel::detect(const text::Document& document,
     }
     out.push_back(std::move(*detection));
   }
-  return out;
-}
-
-std::vector<Subject> Panel::subjects() const {
-  std::vector<Subject> out;
-  for (const Test& test : tests_)
-    out.push_back(
-        std::visit([](const auto& detector) { return detector.subject(); }, test.detector));
   return out;
 }
 

@@ -24,7 +24,7 @@ class Panel {
   };
 
   // The policies of all tests must say that there are as many of them.
-  explicit Panel(std::vector<Test> tests) : tests_(std::move(tests)) {}
+  explicit Panel(std::vector<Test> tests);
 
   // One detection a test, in their order; a document that one of them cannot read is an error.
   // Each tokenizer reads the document once. The decoys of other systems' marks share up to
@@ -32,10 +32,11 @@ class Panel {
   Result<std::vector<Detection>> detect(const text::Document& document, unsigned threads = 1) const;
 
   // What each test looks for, in order.
-  std::vector<Subject> subjects() const;
+  const std::vector<Subject>& subjects() const noexcept { return subjects_; }
 
  private:
   std::vector<Test> tests_;
+  std::vector<Subject> subjects_;
 };
 
 }  // namespace countermark::detect

@@ -10,6 +10,16 @@ namespace countermark::detect {
 
 using stats::PValue;
 
+namespace {
+
+// The convention of docs/mark.md: a key of 128 bits supports no smaller one.
+const PValue& least_asserted() {
+  static const PValue kLeast = PValue::from_power_of_two(64);
+  return kLeast;
+}
+
+}  // namespace
+
 const char* verdict_name(Verdict verdict) noexcept {
   switch (verdict) {
     case Verdict::kDetected:
@@ -54,7 +64,7 @@ Evidence weigh(const Tally& tally, std::uint64_t hypotheses, double context_bloc
   // Correctly rounded operations: nudged up, so that it stays a bound.
   const double prf_term = std::min(1.0, context_blocks * context_blocks * 0x1p-127 * (1 + 0x1p-50));
   const PValue eps = PValue::from_double(prf_term);
-  evidence.floor = std::max(PValue::from_power_of_two(64), eps.times(hypotheses));
+  evidence.floor = std::max(least_asserted(), eps.times(hypotheses));
   evidence.asserted = std::max(evidence.floor, tail.plus(eps).times(hypotheses));
   return evidence;
 }
@@ -81,7 +91,7 @@ Evidence weigh(const NullModel& model, const Tally& tally, std::uint64_t hypothe
   evidence.null_model = model;
   evidence.hypotheses = hypotheses;
   evidence.p = tally.n == 0 ? PValue() : tail(model, tally).times(hypotheses);
-  evidence.floor = PValue::from_power_of_two(64);
+  evidence.floor = least_asserted();
   evidence.asserted = std::max(evidence.floor, evidence.p);
   return evidence;
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "verifier/detect/report_parts.h"
 #include "watermark/version.h"
 
 namespace countermark::detect {
@@ -12,70 +13,6 @@ namespace {
 
 using nlohmann::ordered_json;
 using stats::PValue;
-
-// log10 p to four decimals; the digits behind them are not portable and tell nothing.
-double rounded_log10(PValue p) {
-  const double value = std::round(p.log10() * 1e4) / 1e4;
-  return value == 0 ? 0 : value;  // no minus zero
-}
-
-std::string fixed(double value, int decimals) {
-  char buffer[64];
-  const auto end =
-      std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::fixed, decimals);
-  return {buffer, end.ptr};
-}
-
-// The law's name, how large it is, and whether it is exact or a bound.
-ordered_json law_json(const NullModel& model, const Tally& tally) {
-  const auto binomial = [](std::uint64_t trials, std::uint64_t a, std::uint64_t b,
-                           const char* basis) {
-    return ordered_json{{"law", "binomial"},
-                        {"trials", std::to_string(trials)},
-                        {"probability", std::to_string(a) + "/" + std::to_string(b)},
-                        {"basis", basis}};
-  };
-  const std::string n = std::to_string(tally.n);
-  switch (model.law) {
-    case NullLaw::kExponentialBound:
-      break;
-    case NullLaw::kTwoExponentialBounds:
-      return {{"law", "two-gammas"},
-              {"shape", n},
-              {"weights", {model.a, model.b}},
-              {"unit", "2^-20"},
-              {"basis", "upper bound"}};
-    case NullLaw::kGreenList:
-      return binomial(tally.n, model.a, model.b, "upper bound");
-    case NullLaw::kGreen:
-      return binomial(tally.n, model.a, model.b, "exact");
-    case NullLaw::kBits:
-      return binomial(tally.n * model.a, 1, 2, "exact");
-  }
-  return {{"law", "gamma"}, {"shape", n}, {"unit", "2^-20"}, {"basis", "upper bound"}};
-}
-
-// Of a law that is only a model: "model", what it would be, and why it is not.
-ordered_json null_model_json(const Evidence& evidence) {
-  ordered_json law = law_json(evidence.null_model, evidence.tally);
-  if (evidence.model_reasons.empty()) return law;
-  ordered_json out = {{"law", "model"}, {"form", law["law"]}};
-  law.erase("law");
-  out.update(law);
-  out["basis"] = "model";
-  out["reasons"] = evidence.model_reasons;
-  return out;
-}
-
-ordered_json evidence_json(const Evidence& evidence) {
-  return {{"scored", evidence.tally.n},
-          {"statistic", std::to_string(evidence.tally.sum)},
-          {"nullModel", null_model_json(evidence)},
-          {"pValue", evidence.p.to_string()},
-          {"log10P", rounded_log10(evidence.p)},
-          {"pFloor", evidence.floor.to_string()},
-          {"hypotheses", evidence.hypotheses}};
-}
 
 ordered_json stream_json(const StreamFinding& finding) {
   ordered_json out = {{"layer", layer_name(finding.layer)}};
@@ -85,16 +22,6 @@ ordered_json stream_json(const StreamFinding& finding) {
   if (finding.verdict == Verdict::kWithheld) out["pValue"] = out["log10P"] = nullptr;
   out["verdict"] = verdict_name(finding.verdict);
   return out;
-}
-
-ordered_json line_up_json(const LineUp& line_up) {
-  return {{"decoys", line_up.decoys},
-          {"seed", line_up.seed},
-          {"rank", line_up.rank},
-          {"pValue", PValue::from_double(line_up.p).to_string()},
-          {"mean", std::round(line_up.mean * 1e4) / 1e4},
-          {"variance", std::round(line_up.variance * 1e4) / 1e4},
-          {"calibrated", line_up.calibrated}};
 }
 
 // As many digits as the source's own arithmetic leaves alike everywhere.
@@ -131,19 +58,8 @@ ordered_json as_published_json(const AsPublished& numbers) {
 // All tests that the document was put to, this one among them.
 ordered_json ledger_json(const Entry& entry) {
   ordered_json tests = ordered_json::array();
-  for (const Subject& subject : entry.tests)
-    tests.push_back({{"scheme", subject.scheme},
-                     {"profile", subject.profile},
-                     {"keyId", subject.key_id},
-                     {"model", subject.model},
-                     {"epoch", subject.epoch}});
+  for (const Subject& subject : entry.tests) tests.push_back(subject_json(subject));
   return {{"test", entry.test}, {"tests", std::move(tests)}};
-}
-
-std::string joined(const std::vector<std::string>& parts) {
-  std::string out;
-  for (const std::string& part : parts) out += (out.empty() ? "" : ", ") + part;
-  return out;
 }
 
 std::string layer_list(const std::vector<LayerKind>& layers) {
@@ -164,10 +80,6 @@ std::string as_published_text(const AsPublished& numbers) {
   if (numbers.p) out += ", log10 p " + fixed(rounded_log10(*numbers.p), 2);
   if (numbers.decision) out += *numbers.decision ? ", marked" : ", not marked";
   return out + "; the verdict does not look at it";
-}
-
-std::string row(const std::string& name, const std::string& value) {
-  return "  " + name + std::string(name.size() < 12 ? 12 - name.size() : 1, ' ') + value + "\n";
 }
 
 }  // namespace
@@ -204,19 +116,6 @@ std::string to_json_line(const text::Document& document, const Entry& entry) {
   out["verdict"] = verdict_name(detection.verdict);
   out["reasons"] = detection.reasons;
   return out.dump();
-}
-
-std::string by_chance(const Evidence& evidence) {
-  const PValue p = evidence.asserted;
-  const double times = std::pow(10.0, -p.log10());
-  // Rounded down, as p-values are rounded up.
-  const double unit = times < 1e6 ? 1 : std::pow(10.0, std::floor(-p.log10()) - 1);
-  const auto format = times < 1e6 ? std::chars_format::fixed : std::chars_format::scientific;
-  char buffer[64];
-  const auto end = std::to_chars(buffer, buffer + sizeof buffer, std::floor(times / unit) * unit,
-                                 format, times < 1e6 ? 0 : 1);
-  const std::string count(buffer, end.ptr);
-  return (p <= evidence.floor ? "at most 1 in " : "1 in ") + count;
 }
 
 std::string to_text(const text::Document& document, const Entry& entry) {
@@ -258,10 +157,12 @@ std::string to_text(const text::Document& document, const Entry& entry) {
     out += row("searched", std::to_string(detection.accounts_searched) + " accounts");
   if (detection.line_up) {
     const LineUp& line_up = *detection.line_up;
-    out += row("line-up", "rank " + std::to_string(line_up.rank) + " among " +
-                              std::to_string(line_up.decoys) + " decoys and the key, p " +
-                              PValue::from_double(line_up.p).to_string() + "; decoys have mean " +
-                              fixed(line_up.mean, 3) + ", variance " + fixed(line_up.variance, 3));
+    out += row("line-up",
+               "rank " + std::to_string(line_up.rank) + " among " + std::to_string(line_up.decoys) +
+                   " decoys and the key, p " +
+                   PValue().scaled(line_up.rank, std::uint64_t{line_up.decoys} + 1).to_string() +
+                   "; decoys have mean " + fixed(line_up.mean, 3) + ", variance " +
+                   fixed(line_up.variance, 3));
   }
   if (detection.as_published)
     out += row("as published", as_published_text(*detection.as_published));

@@ -28,8 +28,4 @@ std::string to_json_line(const text::Document& document, const Entry& entry);
 // Several lines for a terminal, with a final line feed.
 std::string to_text(const text::Document& document, const Entry& entry);
 
-// "1 in 2.6e+14": how often text that has nothing to do with the key gets so far at most, from the
-// asserted p-value; "at most 1 in 1.8e+19" at the floor.
-std::string by_chance(const Evidence& evidence);
-
 }  // namespace countermark::detect

@@ -38,9 +38,9 @@ void detect_documents(text::DocumentReader& reader, const Panel& panel, unsigned
     while (more && batch.size() < kBatch * threads) {
       auto document = reader.next();
       if (!document) {
-        batch.push_back({{}, fail(std::move(document).error())});
+        batch.push_back({{}, fail(std::move(document).error()), reader.is_broken()});
       } else if (*document) {
-        batch.push_back({std::move(**document), std::vector<Detection>{}});
+        batch.push_back({std::move(**document), std::vector<Detection>{}, false});
       } else {
         more = false;
       }

@@ -14,6 +14,7 @@ namespace countermark::detect {
 struct Outcome {
   text::Document document{};
   Result<std::vector<Detection>> detections;  // one a test
+  bool is_broken = false;                     // the error is the file's, and ends it
 };
 
 // Reads documents until the end and calls `take` for each in the order of the input, from the

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "verifier/detect/tape.h"
 
-#include <algorithm>
+#include <numeric>
+#include <utility>
 
 namespace countermark::detect {
 namespace {
@@ -13,7 +14,26 @@ std::uint64_t tuple_fingerprint(std::uint64_t context, TokenId token) noexcept {
   return mixed ^ (mixed >> 32);
 }
 
+std::vector<std::uint8_t> all_layers(const NativeMark& mark) {
+  std::vector<std::uint8_t> out(mark.layers().size());
+  std::iota(out.begin(), out.end(), std::uint8_t{0});
+  return out;
+}
+
 }  // namespace
+
+Tape::Tape(const NativeMark& mark, std::vector<std::uint8_t> layers)
+    : mark_(&mark),
+      wanted_(std::move(layers)),
+      layers_(mark.layers().size()),
+      excluded_(mark.kernel()),
+      always_excluded_(mark.kernel()),
+      seen_(mark.kernel()),
+      tuples_(mark.kernel()) {
+  for (const std::uint8_t layer : wanted_) shares_ += mark.layers()[layer].share;
+}
+
+Tape::Tape(const NativeMark& mark) : Tape(mark, all_layers(mark)) {}
 
 void Tape::clear() {
   for (LayerTape& layer : layers_) {
@@ -28,41 +48,40 @@ void Tape::clear() {
   responses_ = 0;
 }
 
-void Tape::exclude(TokenSpan tokens) {
+void Tape::exclude(TokenSpan tokens) { exclude(tokens, excluded_); }
+
+void Tape::exclude_always(TokenSpan tokens) { exclude(tokens, always_excluded_); }
+
+void Tape::exclude(TokenSpan tokens, FingerprintSet& from) {
   // One more position: the context that all of them form.
   std::vector<TokenId> positions(tokens.begin(), tokens.end());
   positions.push_back(0);
-  mark_->routes(positions, 1, static_cast<std::uint32_t>(positions.size()), routes_);
-  for (std::size_t i = 0; i < layers_.size(); ++i)
-    excluded_.insert(routes_.states(), routes_.positions(static_cast<std::uint8_t>(i)),
-                     mark_->layers()[i].width, fresh_);
+  mark_->routes(positions, 1, static_cast<std::uint32_t>(positions.size()), routed_layers(),
+                routes_);
+  for (const std::uint8_t layer : wanted_)
+    from.insert(routes_.states(), routes_.positions(layer), mark_->layers()[layer].width, fresh_);
 }
 
 // Puts the tuples of the responses so far into the set.
 void Tape::index_tuples() {
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
-    const LayerTape& layer = layers_[i];
-    const unsigned width = mark_->layers()[i].width;
-    fingerprints_.clear();
-    for (std::size_t j = 0; j < layer.tokens.size(); ++j)
-      fingerprints_.push_back(
-          tuple_fingerprint(context_fingerprint(layer.states[j], width), layer.tokens[j]));
+  for (const std::uint8_t layer : wanted_) {
+    fingerprints(*this, layer, fingerprints_);
     tuples_.insert(fingerprints_, fresh_);
   }
 }
 
 void Tape::add(TokenSpan response) {
   if (responses_ == 1) index_tuples();
-  seen_.clear(response.size());
+  seen_.clear(response.size() * shares_ / kShareTotal);
   // Piece by piece, so that what is computed of one stays in the first-level cache.
   constexpr std::uint32_t kPiece = 512;
   const auto size = static_cast<std::uint32_t>(response.size());
   for (std::uint32_t begin = 0; begin < size;) {
     const std::uint32_t end = size - begin > kPiece ? begin + kPiece : size;
-    mark_->routes(response, begin, end, routes_);
+    mark_->routes(response, begin, end, routed_layers(), routes_);
     dropped_.short_context += routes_.short_context();
-    for (std::size_t i = 0; i < layers_.size(); ++i)
-      add_layer(static_cast<std::uint8_t>(i), response.subspan(begin), tokens_ + begin);
+    for (const std::uint8_t layer : wanted_)
+      add_layer(layer, response.subspan(begin), tokens_ + begin);
     begin = end;
   }
   tokens_ += response.size();
@@ -88,11 +107,12 @@ void Tape::add_layer(std::uint8_t index, TokenSpan piece, std::uint64_t first) {
   };
 
   keep_fresh(seen_.insert(states, positions, width, fresh_), dropped_.repeated_context);
-  if (excluded_.size() > 0) {
+  for (const FingerprintSet* const excluded : {&excluded_, &always_excluded_}) {
+    if (excluded->size() == 0) continue;
     std::size_t count = 0;
     for (std::size_t i = 0; i < positions.size(); ++i)
       count += fresh_[i] =
-          excluded_.contains(context_fingerprint(states[positions[i]], width)) ? 0 : 1;
+          excluded->contains(context_fingerprint(states[positions[i]], width)) ? 0 : 1;
     keep_fresh(count, dropped_.prompt_context);
   }
   if (responses_ > 0) {
@@ -131,11 +151,24 @@ std::vector<std::uint64_t> tallies(const Tape& tape, std::uint8_t layer,
 }
 
 std::vector<std::uint32_t> scores(const Tape& tape, std::uint8_t layer, const Tag& tag) {
-  const LayerTape& tuples = tape.layer(layer);
-  std::vector<std::uint32_t> out(tuples.tokens.size());
-  tape.mark().words(layer, tuples.states, tuples.tokens, tag, out);
-  std::transform(out.begin(), out.end(), out.begin(), exponential_score);
+  std::vector<std::uint32_t> out;
+  scores(tape, layer, tag, out);
   return out;
+}
+
+void scores(const Tape& tape, std::uint8_t layer, const Tag& tag, std::vector<std::uint32_t>& out) {
+  const LayerTape& tuples = tape.layer(layer);
+  out.resize(tuples.tokens.size());
+  tape.mark().words(layer, tuples.states, tuples.tokens, tag, out);
+  tape.mark().kernel().scores(out.data(), out.size(), out.data());
+}
+
+void fingerprints(const Tape& tape, std::uint8_t layer, std::vector<std::uint64_t>& out) {
+  const LayerTape& tuples = tape.layer(layer);
+  const unsigned width = tape.mark().layers()[layer].width;
+  out.resize(tuples.tokens.size());
+  for (std::size_t i = 0; i < out.size(); ++i)
+    out[i] = tuple_fingerprint(context_fingerprint(tuples.states[i], width), tuples.tokens[i]);
 }
 
 }  // namespace countermark::detect

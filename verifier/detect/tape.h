@@ -24,6 +24,13 @@ struct Dropped {
   std::uint64_t prompt_context = 0;    // the context stands in material that the author was shown
   std::uint64_t repeated_tuple = 0;    // the tuple is on the tape already
 
+  Dropped& operator+=(const Dropped& other) noexcept {
+    short_context += other.short_context;
+    repeated_context += other.repeated_context;
+    prompt_context += other.prompt_context;
+    repeated_tuple += other.repeated_tuple;
+    return *this;
+  }
   bool operator==(const Dropped&) const = default;
 };
 
@@ -57,13 +64,11 @@ struct LayerTape {
 
 class Tape {
  public:
-  // `mark` must outlive the tape.
-  explicit Tape(const NativeMark& mark)
-      : mark_(&mark),
-        layers_(mark.layers().size()),
-        excluded_(mark.kernel()),
-        seen_(mark.kernel()),
-        tuples_(mark.kernel()) {}
+  // Of all layers. `mark` must outlive the tape.
+  explicit Tape(const NativeMark& mark);
+  // Of some layers, by their indices, which rise: tokens that others decide on are passed over, and
+  // counted nowhere.
+  Tape(const NativeMark& mark, std::vector<std::uint8_t> layers);
 
   // As after construction, but keeps its memory: for one document after the other.
   void clear();
@@ -71,6 +76,8 @@ class Tape {
   // Material that the author of the text was shown (prompt, retrieved text): no tuple at a context
   // that occurs in it will be taken from responses added later. Fewer than 2^32 - 1 tokens.
   void exclude(TokenSpan tokens);
+  // The same for every text to come: clear() keeps it.
+  void exclude_always(TokenSpan tokens);
 
   // One response, of fewer than 2^32 tokens. O(tokens); between 1 and 2 AES blocks a token by the
   // default profile.
@@ -86,11 +93,18 @@ class Tape {
   // Tuples of routes_, whose positions count from the beginning of `piece`, the first-th token.
   void add_layer(std::uint8_t index, TokenSpan piece, std::uint64_t first);
   void index_tuples();
+  void exclude(TokenSpan tokens, FingerprintSet& from);
+  std::size_t routed_layers() const noexcept {
+    return wanted_.empty() ? 0 : wanted_.back() + std::size_t{1};
+  }
 
   const NativeMark* mark_;
-  std::vector<LayerTape> layers_;
-  FingerprintSet excluded_;  // contexts
-  FingerprintSet seen_;      // contexts of the response that is being added
+  std::vector<std::uint8_t> wanted_;
+  std::vector<LayerTape> layers_;   // of all of the profile
+  std::uint32_t shares_ = 0;        // of the wanted ones
+  FingerprintSet excluded_;         // contexts
+  FingerprintSet always_excluded_;  // contexts
+  FingerprintSet seen_;             // contexts of the response that is being added
   // Empty until a second response comes: in one, no tuple repeats without its context.
   FingerprintSet tuples_;
   Dropped dropped_{};
@@ -111,5 +125,9 @@ std::vector<std::uint64_t> tallies(const Tape& tape, std::uint8_t layer, std::sp
 
 // The scores behind it: out[i] for the tape's tuple i, units of 2^-20.
 std::vector<std::uint32_t> scores(const Tape& tape, std::uint8_t layer, const Tag& tag);
+void scores(const Tape& tape, std::uint8_t layer, const Tag& tag, std::vector<std::uint32_t>& out);
+
+// The fingerprints of a layer's tuples, by which the same tuple is known in another text.
+void fingerprints(const Tape& tape, std::uint8_t layer, std::vector<std::uint64_t>& out);
 
 }  // namespace countermark::detect

@@ -9,30 +9,44 @@
 
 namespace countermark::detect {
 
-Result<TokenText> tokenize(const text::Document& document, const text::Tokenizer* tokenizer) {
-  TokenText out;
-  for (const text::Segment& segment : document.segments) {
-    if (!segment.is_ids && tokenizer == nullptr)
+DocumentTokenizer::DocumentTokenizer(const text::Tokenizer* tokenizer) : tokenizer_(tokenizer) {
+  if (tokenizer != nullptr) encoder_ = tokenizer->encoder();
+}
+
+Status DocumentTokenizer::tokenize(const text::Document& document, TokenText& out) {
+  out.resize(document.segments.size());
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const text::Segment& segment = document.segments[i];
+    out[i].scored = segment.scored;
+    if (!segment.is_ids && tokenizer_ == nullptr)
       return fail(Error{ErrorCode::kMismatch,
                         "the profile has no tokenizer: only token ids can be read", document.input,
                         document.field, document.offset});
     if (!segment.is_ids) {
-      auto ids = tokenizer->encode(segment.text);
-      if (!ids) return fail(std::move(ids).error().in_file(document.input));
-      out.push_back({std::move(*ids), segment.scored});
+      auto read = encoder_->encode(segment.text, out[i].ids);
+      if (!read) return fail(std::move(read).error().in_file(document.input));
       continue;
     }
-    const std::size_t limit = tokenizer == nullptr ? std::size_t{1} << 32 : tokenizer->vocab_size();
-    const auto bad = std::find_if(segment.ids.begin(), segment.ids.end(),
-                                  [limit](TokenId id) { return id >= limit; });
+    // Without a tokenizer there is no vocabulary to be outside of.
+    const std::size_t limit = tokenizer_ == nullptr ? 0 : tokenizer_->vocab_size();
+    const auto bad = tokenizer_ == nullptr
+                         ? segment.ids.end()
+                         : std::find_if(segment.ids.begin(), segment.ids.end(),
+                                        [limit](TokenId id) { return id >= limit; });
     if (bad != segment.ids.end())
       return fail(Error{ErrorCode::kMismatch,
                         "token id " + std::to_string(*bad) + " at index " +
                             std::to_string(bad - segment.ids.begin()) +
                             " is outside the vocabulary of " + std::to_string(limit),
                         document.input, document.field, document.offset});
-    out.push_back({segment.ids, segment.scored});
+    out[i].ids = segment.ids;
   }
+  return {};
+}
+
+Result<TokenText> tokenize(const text::Document& document, const text::Tokenizer* tokenizer) {
+  TokenText out;
+  COUNTERMARK_CHECK(DocumentTokenizer(tokenizer).tokenize(document, out));
   return out;
 }
 

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "verifier/text/reader.h"
@@ -17,12 +18,29 @@ namespace countermark::detect {
 struct TokenSegment {
   std::vector<TokenId> ids{};
   bool scored = true;
+
+  bool operator==(const TokenSegment&) const = default;
 };
 
 using TokenText = std::vector<TokenSegment>;
 
-// The document's tokens; `tokenizer` turns text into ids and may be null, then only ids are
-// accepted. Errors are about the document's text or ids; they carry its name.
+// Reads one document after the other, in memory that it keeps. Not thread-safe.
+class DocumentTokenizer {
+ public:
+  // `tokenizer` turns text into ids and may be null, then only ids are accepted; it must outlive
+  // this.
+  explicit DocumentTokenizer(const text::Tokenizer* tokenizer);
+
+  // Replaces `out` by the document's tokens. Errors are about the document's text or ids; they
+  // carry its name.
+  Status tokenize(const text::Document& document, TokenText& out);
+
+ private:
+  const text::Tokenizer* tokenizer_;
+  std::unique_ptr<text::Encoder> encoder_{};
+};
+
+// One document alone.
 Result<TokenText> tokenize(const text::Document& document, const text::Tokenizer* tokenizer);
 
 // SHA-256 over the tokens: what decoys are derived from, together with the seed that the other side
