@@ -224,6 +224,8 @@ class Documents final : public text::DocumentReader {
     return std::optional<text::Document>(std::move(document));
   }
 
+  bool is_broken() const override { return false; }
+
  private:
   const NativeMark& mark_;
   std::uint32_t made_ = 0;
@@ -236,7 +238,7 @@ class ThreadedDetection : public testing::Test {
     Documents documents(detector_.mark());
     std::vector<std::string> out;
     const detect::Panel panel({{detector_, nullptr}});
-    const std::vector<detect::Subject> subjects = panel.subjects();
+    const std::vector<detect::Subject>& subjects = panel.subjects();
     detect::detect_documents(documents, panel, threads, [&](const detect::Outcome& outcome) {
       out.push_back(
           outcome.detections

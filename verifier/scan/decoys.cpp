@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "verifier/scan/decoys.h"
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "verifier/detect/fingerprint_set.h"
+#include "verifier/detect/policy.h"
+#include "watermark/kernels/dispatch.h"
+#include "watermark/prf/hash.h"
+
+namespace countermark::scan {
+namespace {
+
+using detect::Tally;
+
+// A process without a kernel has stopped before.
+const Kernel& kernel() {
+  const auto active = active_kernel();
+  return active ? **active : countermark_kernel_portable;
+}
+
+}  // namespace
+
+LaneTallies tally_sample(const Test& test, const Sample& sample, std::size_t tokenizer) {
+  LaneTallies out;
+  for (const std::size_t lanes : test.lanes()) out.emplace_back(lanes);
+  std::vector<detect::FingerprintSet> seen(out.size(), detect::FingerprintSet(kernel()));
+  const auto scorer = test.scorer();
+  std::vector<Sheet> sheets;
+  std::vector<std::uint8_t> fresh;
+  for (const auto& [key, entry] : sample.entries()) {
+    // The true key has read it before, and a decoy refuses no more.
+    if (!scorer->score(entry.texts[tokenizer], sheets)) continue;
+    for (std::size_t channel = 0; channel < out.size(); ++channel) {
+      seen[channel].insert(sheets[channel].fingerprints, fresh);
+      for (std::size_t lane = 0; lane < out[channel].size(); ++lane)
+        // `fresh` may be longer: it keeps what it once grew to.
+        for (std::size_t i = 0; i < sheets[channel].fingerprints.size(); ++i)
+          if (fresh[i] != 0) out[channel][lane] += Tally{1, sheets[channel].scores[lane][i]};
+    }
+  }
+  return out;
+}
+
+detect::LineUp line_up(const Test& test, const Sample& sample, std::size_t tokenizer,
+                       std::uint32_t decoys, std::string_view seed, unsigned threads,
+                       const std::function<void()>& done) {
+  std::string message = "countermark scan";
+  for (const auto& [key, entry] : sample.entries()) {
+    append_le32(message, static_cast<std::uint32_t>(key.first));
+    append_le32(message, static_cast<std::uint32_t>(key.first >> 32));
+  }
+  const auto derived = hmac_sha256(sha256(message), as_bytes(seed));
+  std::vector<Tally> best(decoys);
+  std::vector<Tally> first(decoys);
+  std::atomic<std::uint32_t> next{0};
+  const auto work = [&] {
+    for (std::uint32_t i = next++; i < decoys; i = next++) {
+      const auto decoy = test.decoy(derived, i);
+      const LaneTallies tallies = tally_sample(*decoy, sample, tokenizer);
+      best[i] = pooled(*decoy, tallies).tally;
+      first[i] = first_slots(*decoy, tallies);
+      if (done) done();
+    }
+  };
+  {
+    std::vector<std::jthread> helpers;
+    for (unsigned i = 1; i < std::min(threads, decoys); ++i) helpers.emplace_back(work);
+    work();
+  }
+  // Of more decoys than this a calibration learns nothing that matters.
+  constexpr std::size_t kCalibrated = 1'000;
+  std::vector<stats::PValue> calibration;
+  for (std::size_t i = 0; i < std::min(first.size(), kCalibrated); ++i)
+    if (first[i].n > 0) calibration.push_back(detect::tail(test.null_model(), first[i]));
+  const Tally truth = pooled(test, tally_sample(test, sample, tokenizer)).tally;
+  detect::LineUp out = detect::compare(
+      truth, best, [&test](const Tally& of) { return detect::tail(test.null_model(), of); },
+      calibration);
+  out.seed = to_hex(derived);
+  return out;
+}
+
+}  // namespace countermark::scan
