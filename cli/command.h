@@ -23,6 +23,7 @@ enum ExitCode : int {
   kIo = 6,
   kNotDetected = 10,  // with --exit-status
   kInternal = 70,
+  kInterrupted = 130,
 };
 
 ExitCode exit_code(ErrorCode code) noexcept;
@@ -52,6 +53,9 @@ Run add_key_command(CLI::App& app);
 Run add_profile_command(CLI::App& app);
 Run add_generate_command(CLI::App& app);
 Run add_detect_command(CLI::App& app);
+Run add_scan_command(CLI::App& app);
+Run add_merge_command(CLI::App& app);
+Run add_calibrate_command(CLI::App& app);
 Run add_selftest_command(CLI::App& app);
 Run add_version_command(CLI::App& app);
 

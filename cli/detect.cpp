@@ -8,20 +8,23 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/pairs.h"
 #include "cli/progress.h"
-#include "corpora/model_folder.h"
+#include "cli/reader_flags.h"
+#include "cli/scan_result.h"
 #include "verifier/detect/report.h"
 #include "verifier/detect/run.h"
 #include "verifier/io/load.h"
+#include "verifier/render/heat_map.h"
+#include "verifier/scan/close_up.h"
+#include "verifier/text/inputs.h"
 
 namespace countermark::cli {
 namespace {
 
 struct Flags {
   std::vector<std::string> inputs{};
-  std::vector<std::string> keys{};
-  std::vector<std::string> profiles{};
-  std::string tokenizer{};
+  PairFlags pairs{};
   std::string accounts{};
   detect::Claim claim{};
   double alpha = 1e-6;
@@ -33,11 +36,15 @@ struct Flags {
   bool exit_status = false;
   bool skip_bad = false;
   bool as_published = false;
+  std::string html{};
   Output output{};
 };
 
-// What --exit-status looks at.
+// What --exit-status looks at, and --html.
 struct Counts {
+  std::uint64_t documents = 0;
+  text::Document last{};
+  detect::Detection last_detection{};
   std::uint64_t detected = 0;
   std::uint64_t no_verdict = 0;
   std::uint64_t bad = 0;
@@ -48,87 +55,17 @@ int status_of(const Counts& counts) {
   return counts.no_verdict > 0 ? kNoVerdict : kNotDetected;
 }
 
-struct LoadedProfile {
-  std::string path;
-  AnyProfile profile;
-  std::shared_ptr<const text::Tokenizer> tokenizer;
-};
-
-struct LoadedKey {
-  std::string path;
-  io::DetectionKey key;
-};
-
-// A pair of profile and key, if the profile's scheme takes keys of that kind.
-using Pair = std::pair<const LoadedProfile*, const LoadedKey*>;
-
-bool fits(const LoadedProfile& profile, const LoadedKey& key) {
-  if (std::holds_alternative<Profile>(profile.profile))
-    return std::holds_alternative<EpochKey>(key.key);
-  const auto* foreign = std::get_if<ForeignKey>(&key.key);
-  return foreign != nullptr &&
-         ForeignMark::create(std::get<ForeignProfile>(profile.profile), *foreign).has_value();
-}
-
-Result<std::vector<LoadedProfile>> load_profiles(const Flags& flags) {
-  std::vector<std::string> paths = flags.profiles;
-  if (paths.empty()) paths.push_back(corpora::model_folder() + "/profile.json");
-  std::vector<LoadedProfile> out;
-  // Profiles of one tokenizer share it, and each text is tokenized once for them.
-  std::map<std::string, std::shared_ptr<const text::Tokenizer>> tokenizers;
-  for (const std::string& path : paths) {
-    COUNTERMARK_TRY(AnyProfile profile, io::load_any_profile(path));
-    const auto& reference = tokenizer_of(profile);
-    const std::string digest = reference ? reference->sha256 : "";
-    if (!tokenizers.contains(digest)) {
-      COUNTERMARK_TRY(tokenizers[digest], io::load_tokenizer_of(reference, path, flags.tokenizer));
-    }
-    out.push_back({path, std::move(profile), tokenizers[digest]});
-  }
-  return out;
-}
-
-// Every key under every profile that takes it. None without a use: what was given would silently
-// not be looked for.
-Result<std::vector<Pair>> pair_up(const std::vector<LoadedProfile>& profiles,
-                                  const std::vector<LoadedKey>& keys) {
-  std::vector<Pair> out;
-  for (const LoadedProfile& profile : profiles) {
-    const std::size_t before = out.size();
-    for (const LoadedKey& key : keys)
-      if (fits(profile, key)) out.emplace_back(&profile, &key);
-    if (out.size() > before) continue;
-    // With one key the reason is the key's.
-    if (keys.size() == 1) {
-      const auto* foreign = std::get_if<ForeignKey>(&keys.front().key);
-      const auto* scheme = std::get_if<ForeignProfile>(&profile.profile);
-      Error error{ErrorCode::kKey, "is not a key of the scheme of " + profile.path};
-      if (foreign != nullptr && scheme != nullptr)
-        error = ForeignMark::create(*scheme, *foreign).error();
-      return fail(std::move(error).in_file(keys.front().path));
-    }
-    return fail(Error{ErrorCode::kKey, "no key that was given is one of this profile's scheme",
-                      profile.path});
-  }
-  for (const LoadedKey& key : keys)
-    if (std::none_of(out.begin(), out.end(), [&](const Pair& pair) { return pair.second == &key; }))
-      return fail(
-          Error{ErrorCode::kKey, "no profile that was given has a scheme for this key", key.path});
-  return out;
-}
-
 Result<detect::AnyDetector> make_detector(const Flags& flags, const Pair& pair,
                                           const detect::Policy& policy, const std::string& seed) {
-  const auto& [loaded, key] = pair;
-  if (const auto* foreign = std::get_if<ForeignProfile>(&loaded->profile)) {
+  if (const auto* foreign = std::get_if<ForeignProfile>(&pair.profile)) {
     if (!flags.claim.account.empty() || !flags.claim.cohort.empty() || !flags.accounts.empty())
       return fail(Error{ErrorCode::kInvalidArgument,
                         std::string(foreign->scheme().id) +
                             " has no accounts: leave out --account, --accounts and --cohort",
-                        loaded->path});
+                        pair.profile_path});
     COUNTERMARK_TRY(
         detect::ForeignDetector detector,
-        detect::ForeignDetector::create(std::get<ForeignKey>(key->key), *foreign, policy,
+        detect::ForeignDetector::create(std::get<ForeignKey>(pair.key), *foreign, policy,
                                         flags.decoys, seed, flags.as_published));
     return detect::AnyDetector(std::move(detector));
   }
@@ -136,21 +73,15 @@ Result<detect::AnyDetector> make_detector(const Flags& flags, const Pair& pair,
   if (!flags.accounts.empty()) {
     COUNTERMARK_TRY(claim.accounts, io::load_lines(flags.accounts));
   }
-  COUNTERMARK_TRY(detect::Detector detector,
-                  detect::Detector::create(
-                      std::get<EpochKey>(key->key), std::get<Profile>(loaded->profile),
-                      loaded->tokenizer.get(), std::move(claim), policy, flags.decoys, seed));
+  COUNTERMARK_TRY(
+      detect::Detector detector,
+      detect::Detector::create(std::get<EpochKey>(pair.key), std::get<Profile>(pair.profile),
+                               pair.tokenizer.get(), std::move(claim), policy, flags.decoys, seed));
   return detect::AnyDetector(std::move(detector));
 }
 
 Result<detect::Panel> open_panel(const Flags& flags) {
-  std::vector<LoadedKey> keys;
-  for (const std::string& path : flags.keys) {
-    COUNTERMARK_TRY(io::DetectionKey key, io::load_detection_key(path));
-    keys.push_back({path, std::move(key)});
-  }
-  COUNTERMARK_TRY(const std::vector<LoadedProfile> profiles, load_profiles(flags));
-  COUNTERMARK_TRY(const std::vector<Pair> pairs, pair_up(profiles, keys));
+  COUNTERMARK_TRY(const std::vector<Pair> pairs, load_pairs(flags.pairs));
   COUNTERMARK_TRY(const std::string seed, from_hex("--decoy-seed", flags.decoy_seed));
   detect::Policy policy;
   policy.alpha = stats::PValue::from_decimal(flags.alpha);
@@ -158,7 +89,7 @@ Result<detect::Panel> open_panel(const Flags& flags) {
   std::vector<detect::Panel::Test> tests;
   for (const Pair& pair : pairs) {
     COUNTERMARK_TRY(detect::AnyDetector detector, make_detector(flags, pair, policy, seed));
-    tests.push_back({std::move(detector), pair.first->tokenizer});
+    tests.push_back({std::move(detector), pair.tokenizer});
   }
   return detect::Panel(std::move(tests));
 }
@@ -179,17 +110,28 @@ void hint_at_decoys(const std::vector<detect::Detection>& detections, bool& said
 Status judge_all(const Flags& flags, const detect::Panel& panel, std::string& out, Counts& counts) {
   Progress progress("documents", 0);
   Status status;
-  const std::vector<detect::Subject> subjects = panel.subjects();
+  const std::vector<detect::Subject>& subjects = panel.subjects();
   bool hinted = false;
-  for (const std::string& input : flags.inputs) {
+  COUNTERMARK_TRY(const std::vector<std::string> inputs, text::expand_inputs(flags.inputs));
+  for (const std::string& input : inputs) {
     COUNTERMARK_TRY(const auto reader, text::open_documents(input, flags.reader));
     detect::detect_documents(*reader, panel, flags.threads, [&](const detect::Outcome& outcome) {
       progress.advance();
       if (!outcome.detections) {
-        ++counts.bad;
-        if (!flags.skip_bad) status = fail(outcome.detections.error());
-        if (flags.skip_bad) say("countermark: skipped: " + outcome.detections.error().describe());
-        return flags.skip_bad;
+        // A file that cannot be read on is more than a bad record.
+        const bool skip = flags.skip_bad && !outcome.is_broken;
+        counts.bad += skip ? 1 : 0;
+        if (skip) {
+          say("countermark: skipped: " + outcome.detections.error().describe());
+        } else {
+          status = fail(outcome.detections.error());
+        }
+        return skip;
+      }
+      if (!flags.html.empty()) {
+        ++counts.documents;
+        counts.last = outcome.document;
+        counts.last_detection = outcome.detections->front();
       }
       for (std::size_t i = 0; i < subjects.size(); ++i) {
         const detect::Detection& detection = (*outcome.detections)[i];
@@ -210,39 +152,61 @@ Status judge_all(const Flags& flags, const detect::Panel& panel, std::string& ou
   return status;
 }
 
+Status check(const Flags& flags) {
+  COUNTERMARK_CHECK(flags.output.check());
+  if (flags.html.empty()) return {};
+  if (!flags.accounts.empty())
+    return fail(ErrorCode::kInvalidArgument, "--html shows one claim: use --account");
+  return Output{flags.html, flags.output.force}.check();
+}
+
+// The one document under the one test, token by token.
+Result<std::string> heat_map(const Flags& flags, const Counts& counts) {
+  if (counts.documents != 1)
+    return fail(ErrorCode::kInvalidArgument,
+                "--html takes one document, and there are " + std::to_string(counts.documents));
+  COUNTERMARK_TRY(
+      const scan::Tests tests,
+      (ScanTestFlags{flags.pairs, flags.claim.account, flags.claim.cohort, flags.alpha}.load()));
+  if (tests.tests.size() != 1)
+    return fail(ErrorCode::kInvalidArgument, "--html takes one key and one profile");
+  if (tests.tokenizers.front() == nullptr)
+    return fail(ErrorCode::kInvalidArgument,
+                "--html needs a tokenizer, which the profile does not have");
+  COUNTERMARK_TRY(const render::HeatMap map,
+                  scan::close_up(counts.last, *tests.tokenizers.front(), *tests.tests.front(),
+                                 counts.last_detection));
+  return render::to_html(map);
+}
+
 int run(const Flags& flags) {
-  if (const Status ready = flags.output.check(); !ready) return report(ready.error());
+  if (const Status ready = check(flags); !ready) return report(ready.error());
   const auto panel = open_panel(flags);
   if (!panel) return report(panel.error());
   std::string out;
   Counts counts;
   const Status judged = judge_all(flags, *panel, out, counts);
   if (!judged) return report(judged.error());
+  if (!flags.html.empty()) {
+    const auto html = heat_map(flags, counts);
+    if (!html) return report(html.error());
+    const Status drawn = Output{flags.html, flags.output.force}.write(*html);
+    if (!drawn) return report(drawn.error());
+  }
   if (const Status written = flags.output.write(out); !written) return report(written.error());
   if (counts.bad > 0) say("countermark: skipped " + std::to_string(counts.bad) + " bad records");
   return flags.exit_status ? status_of(counts) : kDone;
 }
 
-const std::map<std::string, text::Format> kFormats = {
-    {"text", text::Format::kText}, {"jsonl", text::Format::kJsonl}, {"json", text::Format::kJson}};
-
 }  // namespace
 
 Run add_detect_command(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
-  app.add_option("input", flags->inputs, "Texts: .txt .jsonl .json, '-' for standard input")
+  app.add_option("input", flags->inputs,
+                 "Texts: .txt .jsonl .json .csv .tsv .parquet, folders, \"*\" patterns, '-'")
       ->type_name("INPUT")
       ->required();
-  app.add_option("-k,--key", flags->keys, "Epoch key, or a key of another system; may be repeated")
-      ->type_name("FILE")
-      ->allow_extra_args(false)
-      ->required();
-  app.add_option("-p,--profile", flags->profiles,
-                 "Profile; may be repeated; default: the embedded model's")
-      ->type_name("FILE")
-      ->allow_extra_args(false);
-  app.add_option("-t,--tokenizer", flags->tokenizer, "Tokenizer, if not where the profile says")
-      ->type_name("FILE");
+  flags->pairs.add_flags(app);
   auto* account = app.add_option("--account", flags->claim.account, "Claimed account");
   account->type_name("ID");
   app.add_option("--accounts", flags->accounts, "Search these accounts, one a line")
@@ -258,19 +222,13 @@ Run add_detect_command(CLI::App& app) {
       ->check(CLI::Range(0, 1'000'000));
   app.add_option("--decoy-seed", flags->decoy_seed, "Seed of the decoys, chosen by the other side")
       ->type_name("HEX");
-  app.add_option("--format", flags->reader.format, "text, jsonl or json; default: by the name")
-      ->transform(CLI::CheckedTransformer(kFormats))
-      ->type_name("NAME");
-  app.add_option("--text-field", flags->reader.text_field, "Field of a record with the text, a.b.c")
-      ->type_name("PATH");
-  app.add_option("--ids-field", flags->reader.ids_field, "Field with token ids instead of text")
-      ->type_name("NAME");
-  app.add_option("--role", flags->reader.role, "Which turns of a conversation are judged")
-      ->capture_default_str();
+  add_reader_flags(app, flags->reader);
   app.add_option("--threads", flags->threads, "0: one a processor")->capture_default_str();
   app.add_flag("--skip-bad", flags->skip_bad, "Report records that cannot be read, and go on");
   app.add_flag("--as-published", flags->as_published,
                "Show what another system's own detector would print; never used by the verdict");
+  app.add_option("--html", flags->html, "Of one document: its tokens' scores and marked spans")
+      ->type_name("FILE");
   app.add_flag("--json", flags->json, "One line of JSON a document (countermark.detect/1)");
   app.add_flag("--exit-status", flags->exit_status,
                "Exit 0 if any text is detected, else 5 (no verdict on some) or 10");
@@ -284,6 +242,9 @@ Run add_detect_command(CLI::App& app) {
       "each, and all p-values are corrected for all of them. Of other systems' marks "
       "(docs/marks.md)\n"
       "many have a law that is only a model; there the rank among --decoys decides.\n"
+      "\nInputs may end in .gz or .zst, too. '-' is standard input. Parquet takes python3 with "
+      "the\n"
+      "package: pip install 'countermark[parquet]'. Bad records: --skip-bad (docs/formats.md).\n"
       "\nExamples:\n"
       "  countermark detect -k 2026-11.key -p profile.json --account alice answer.txt\n"
       "  countermark detect -k 2026-11.key -p profile.json --json --text-field output data.jsonl");

@@ -38,12 +38,11 @@ int run(int argc, char** argv) {
            " --help\n";
   });
   app.footer(
-      "\nA first run:\n"
+      "A first run:\n"
       "  countermark key new --model demo --epoch 2026-11 -o demo.key\n"
       "  countermark generate -k demo.key --account alice --prompt 'The server' -o a.txt\n"
       "  countermark detect -k demo.key --account alice a.txt\n"
-      "\nExit codes: 0 done, 2 usage, 3 bad input, 4 key or permission, 6 I/O, 70 internal;\n"
-      "with --exit-status also 5 inconclusive or withheld, 10 not detected.");
+      "Exit codes (docs/cli.md): 0 done, 2 usage, 3 bad input, 4 key, 6 I/O, 70 internal.");
 
   struct Command {
     CLI::App* app;
@@ -58,6 +57,10 @@ int run(int argc, char** argv) {
   add("profile", "Make and check profiles, the public parameters of a mark", add_profile_command);
   add("generate", "Write marked text with the embedded language model", add_generate_command);
   add("detect", "Judge texts: one verdict each", add_detect_command);
+  add("scan", "Judge a dataset: one verdict for all of it, and lists", add_scan_command);
+  add("merge", "Put the fragments of a sharded scan together", add_merge_command);
+  add("calibrate", "Try a key on text that is clean, or measure error rates",
+      add_calibrate_command);
   add("selftest", "Check this installation against known answers", add_selftest_command);
   add("version", "Say what this program is and which kernel it runs", add_version_command);
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "watermark/foreign_profile.h"
 #include "watermark/kernels/dispatch.h"
 #include "watermark/profile.h"
 #include "watermark/version.h"
@@ -28,13 +29,17 @@ Run add_version_command(CLI::App& app) {
       kernels.push_back(other->name);
       names += (names.empty() ? "" : ", ") + std::string(other->name);
     }
+    nlohmann::ordered_json schemes = {Profile::kScheme};
+    for (const SchemeInfo* scheme : foreign_schemes()) schemes.push_back(scheme->id);
     const nlohmann::ordered_json out = {{"schema", "countermark.version/1"},
                                         {"version", kVersion},
-                                        {"schemes", {Profile::kScheme}},
+                                        {"schemes", schemes},
                                         {"kernel", (*kernel)->name},
                                         {"kernels", kernels}};
-    const std::string text = "countermark " + std::string(kVersion) + "\n  scheme  " +
-                             std::string(Profile::kScheme) + "\n  kernel  " + (*kernel)->name +
+    const std::string text = "countermark " + std::string(kVersion) + "\n  marks   " +
+                             std::string(Profile::kScheme) + "; reads " +
+                             std::to_string(schemes.size() - 1) +
+                             " of other systems (profile schemes)\n  kernel  " + (*kernel)->name +
                              " (available: " + names + ")\n";
     const Status written = Output{}.write(*json ? out.dump() + "\n" : text);
     return written ? static_cast<int>(kDone) : report(written.error());

@@ -9,6 +9,7 @@ those are tested in the library.
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import os
 import re
@@ -29,7 +30,8 @@ PROGRAM = Path(sys.argv.pop(1) if len(sys.argv) > 1 else "countermark").resolve(
 MODEL = ROOT / "corpora" / "model"
 DATA = Path(os.environ.get("COUNTERMARK_TEST_DATA", ROOT.parent / "shared" / "data"))
 VERBS = (["key"], ["key", "new"], ["key", "show"], ["key", "check"], ["profile"], ["profile", "new"],
-         ["profile", "check"], ["profile", "schemes"], ["generate"], ["detect"], ["selftest"], ["version"])
+         ["profile", "check"], ["profile", "schemes"], ["generate"], ["detect"], ["scan"], ["merge"],
+         ["calibrate"], ["selftest"], ["version"])
 SEED = "00112233"
 
 
@@ -549,6 +551,34 @@ class CliTest(unittest.TestCase):
                      says=("bad.txt", "byte 5"))
         self.refused(3, "detect", "-k", self.key, self.file("x.parquet", b"PAR1"), says=("x.parquet",))
         self.refused(6, "detect", "-k", self.key, "no-such.txt", says=("no-such.txt",))
+
+    def test_every_format_gives_the_same(self) -> None:
+        text = self.text.read_text()
+        line = (json.dumps({"text": text}) + "\n").encode()
+        row = '"' + text.replace('"', '""') + '"\r\n'
+        files = {
+            "d/a.jsonl": line, "d/b.jsonl.gz": gzip.compress(line), "d/c.json": b"[" + line + b"]",
+            "d/d.csv": "text\r\n" + row, "d/e.tsv": "n\ttext\n1\t" + row, "d/f.txt": text,
+        }
+        (self.folder / "d").mkdir()
+        for name, content in files.items():
+            self.file(name, content)
+        self.file("d/g.md", "left alone")
+        self.refused(3, "detect", "-k", self.key, "d/*.xml", says=("no file matches",))
+        for inputs in (["d"], ["d/*.*s*", "d/*.txt"], sorted(files)):
+            out, _ = self.call("detect", "-k", self.key, "--json", *inputs)
+            results = [json.loads(line) for line in out.splitlines()]
+            self.assertEqual([Path(result["input"]).name for result in results],
+                             [Path(name).name for name in files])
+            self.assertEqual(len({(result["statistic"], result["pValue"]) for result in results}), 1)
+
+    def test_a_damaged_file_is_no_bad_record(self) -> None:
+        line = (json.dumps({"text": self.text.read_text()}) + "\n").encode()
+        cut = self.file("cut.jsonl.gz", gzip.compress(line * 3)[:-9])
+        self.refused(3, "detect", "-k", self.key, "--skip-bad", cut, says=("cut.jsonl.gz", "byte", "truncated"))
+        self.refused(6, "detect", "-k", self.key, "--skip-bad", "none.jsonl", says=("none.jsonl",))
+        plain = self.file("plain.jsonl.gz", line)
+        self.refused(3, "detect", "-k", self.key, plain, says=("plain.jsonl.gz", "expected gzip"))
 
     def test_a_pipe_is_read(self) -> None:
         out, _ = self.call("detect", "-k", self.key, "-", stdin=self.text.read_bytes())
