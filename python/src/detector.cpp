@@ -107,10 +107,9 @@ std::vector<std::string> detect_lines(const detect::Panel& panel, const nb::obje
   document.segments.push_back(segment(answer, true, "answer"));
   const nb::gil_scoped_release unlocked;
   const std::vector<detect::Detection> detections = value(panel.detect(document));
-  const std::vector<detect::Subject> subjects = panel.subjects();
   std::vector<std::string> lines;
   for (std::size_t i = 0; i < detections.size(); ++i)
-    lines.push_back(detect::to_json_line(document, {subjects, i, detections[i]}));
+    lines.push_back(detect::to_json_line(document, {panel.subjects(), i, detections[i]}));
   return lines;
 }
 

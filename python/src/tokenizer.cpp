@@ -11,6 +11,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <type_traits>
 
 #include "python/src/bindings.h"
 #include "verifier/io/load.h"
@@ -34,11 +35,26 @@ using Array = nb::ndarray<nb::ro, nb::ndim<1>, nb::device::cpu>;
 template <typename T>
 std::vector<TokenId> read(const Array& array, const char* field) {
   const auto* data = static_cast<const T*>(array.data());
+  const std::int64_t stride = array.stride(0);
   std::vector<TokenId> ids(array.shape(0));
+  // All bits above an id's, of neighbours in one go.
+  std::uint64_t bits = 0;
+  const auto take = [&](auto step) {
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      const T id = data[static_cast<std::int64_t>(i) * step];
+      bits |= static_cast<std::uint64_t>(id);
+      ids[i] = static_cast<TokenId>(id);
+    }
+  };
+  if (stride == 1) {
+    take(std::integral_constant<std::int64_t, 1>());
+  } else {
+    take(stride);
+  }
+  if (bits >> 32 == 0) return ids;
   for (std::size_t i = 0; i < ids.size(); ++i) {
-    const T id = data[static_cast<std::int64_t>(i) * array.stride(0)];
+    const T id = data[static_cast<std::int64_t>(i) * stride];
     if (!std::in_range<TokenId>(id)) not_an_id(i, std::to_string(id), field);
-    ids[i] = static_cast<TokenId>(id);
   }
   return ids;
 }

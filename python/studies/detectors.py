@@ -11,9 +11,10 @@ is what there is of a detector; vLLM's and SGLang's detectors. "torch" is the le
 written with torch.randperm: seeds computed beforehand, one permutation for each different seed, and
 a look-up of its tokens.
 
-Tokens a second of processor time, which neighbours on the machine do not lengthen: the median of the
-calls that fit into the time, at least three, behind one that warms up. p is what each reports. Exits 1 where ours is less than 50 times as fast as a detector of
-theirs, or 5 times as fast as torch's permutations alone.
+Tokens a second of processor time. All readers of a text take turns, so that a neighbour on the
+machine who slows down its memory or clock does so to all of them: the median of a reader's calls,
+at least three, behind one that warms up. p is what each reports. Exits 1 where ours is less than 50
+times as fast as a detector of theirs, or 5 times as fast as torch's permutations alone.
 """
 
 from __future__ import annotations
@@ -47,14 +48,20 @@ SYNTHID_KEYS = list(range(KEY, KEY + 30 * 977, 977))
 Read = Callable[[], str]
 
 
-def seconds_of(read: Read, least: float) -> tuple[float, str]:
-    said = read()
-    times: list[float] = []
-    while len(times) < 3 or sum(times) < least:
-        begin = time.process_time()
-        said = read()
-        times.append(time.process_time() - begin)
-    return statistics.median(times), said
+def seconds_of(readers: list[Read], least: float) -> list[tuple[float, str]]:
+    """Of each its median call, and what it says; `least` seconds for each, in turns."""
+    said = [read() for read in readers]
+    times: list[list[float]] = [[] for _ in readers]
+    spent = [0.0] * len(readers)
+    while waiting := [i for i in range(len(readers)) if spent[i] < least or len(times[i]) < 3]:
+        for i in waiting:
+            end = spent[i] + least / 20
+            while spent[i] < end:
+                begin = time.process_time()
+                readers[i]()
+                times[i].append(time.process_time() - begin)
+                spent[i] += times[i][-1]
+    return [(statistics.median(each), what) for each, what in zip(times, said)]
 
 
 def mark_of(scheme: str, key: str, **fields: Any) -> countermark.ForeignMark:
@@ -183,10 +190,10 @@ def main() -> int:
     passed = True
     for mark, key, readers in rows:
         ids = text_of(mark, size, arguments.tokens)
-        took, said = seconds_of(ours(mark, key, ids), arguments.seconds)
+        (took, said), *others = seconds_of(
+            [ours(mark, key, ids), *(reader(ids) for _, reader, _ in readers)], arguments.seconds)
         prf = json.loads(mark.profile.to_json()).get("prf", "")
-        for name, reader, bar in readers:
-            theirs, report = seconds_of(reader(ids), arguments.seconds)
+        for (name, _, bar), (theirs, report) in zip(readers, others):
             ratio = theirs / took
             passed = passed and ratio >= bar
             print(f"| `{mark.profile.scheme}` {prf} | {len(ids) / took:,.0f} | {said} | {name} | {len(ids) / theirs:,.0f} "
