@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs a study with the settings that docs/studies.md reports.
 
-study.py FOLDER NAME: FOLDER holds the study programs; NAME is null, null-long, foreign-null, power, distortion,
-spoofing, score-bound or swap. Prints the study's tables and ends with 0 when every check passed.
+study.py FOLDER NAME: FOLDER holds the study programs; NAME is null, null-long, scan-null, foreign-null, share, power,
+distortion, spoofing, score-bound or swap. Prints the study's tables and ends with 0 when every check passed.
 `--small` runs a version of seconds, which the test suite uses; its numbers are not the published
 ones.
 
@@ -81,6 +81,15 @@ def null_long(programs: Path, folder: Path, small: bool) -> int:
     return run(programs / "study_null", 100 if small else 100_000, PROFILE, "long", text)
 
 
+def scan_null(programs: Path, folder: Path, small: bool) -> int:
+    if small:
+        return run(programs / "study_scan_null", 40, PROFILE, licences(folder))
+    text = folder / "text.jsonl"
+    status = run(sys.executable, ROOT / "tests" / "studies" / "debian_text.py", "--install", "--plain", "--megabytes", 36,
+                 "--characters", 3000, "--out", text)
+    return status or run(programs / "study_scan_null", 1000, PROFILE, text)
+
+
 def foreign_null(programs: Path, folder: Path, small: bool) -> int:
     text = licences(folder) if small else human_text(folder)
     if text is None:
@@ -93,7 +102,8 @@ def foreign_null(programs: Path, folder: Path, small: bool) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("programs", type=Path)
-    parser.add_argument("name", choices=["null", "null-long", "foreign-null", "power", "distortion", "spoofing", "score-bound", "swap"])
+    parser.add_argument("name", choices=["null", "null-long", "scan-null", "foreign-null", "share", "power",
+                                          "distortion", "spoofing", "score-bound", "swap"])
     parser.add_argument("--small", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -101,6 +111,10 @@ def main() -> int:
             return null(arguments.programs, Path(name), arguments.small)
         if arguments.name == "null-long":
             return null_long(arguments.programs, Path(name), arguments.small)
+        if arguments.name == "scan-null":
+            return scan_null(arguments.programs, Path(name), arguments.small)
+        if arguments.name == "share":
+            return run(arguments.programs / "study_share", 60 if arguments.small else 1000, licences(Path(name)))
         if arguments.name == "foreign-null":
             return foreign_null(arguments.programs, Path(name), arguments.small)
         if arguments.name == "score-bound":
