@@ -17,7 +17,7 @@
 namespace countermark::cli {
 namespace {
 
-struct Flags {
+struct CalibrateFlags {
   ScanTestFlags test{};
   scan::ScanOptions scan{};
   std::uint32_t decoys = 200;
@@ -31,7 +31,7 @@ struct Flags {
   Output output{};
 };
 
-Status check(const Flags& flags) {
+Status check(const CalibrateFlags& flags) {
   COUNTERMARK_CHECK(flags.output.check());
   if (flags.plot.empty()) return {};
   if (flags.is_study)
@@ -52,7 +52,7 @@ int status_of(calibrate::Fitness fitness) {
   return kNoVerdict;
 }
 
-Result<calibrate::Calibration> measure(const Flags& flags, const scan::Tests& tests) {
+Result<calibrate::Calibration> measure(const CalibrateFlags& flags, const scan::Tests& tests) {
   scan::ScanOptions options = flags.scan;
   options.threads = flags.threads;
   COUNTERMARK_TRY(options.inputs, text::expand_inputs(options.inputs));
@@ -82,7 +82,7 @@ Result<calibrate::Calibration> measure(const Flags& flags, const scan::Tests& te
   return out;
 }
 
-int run_calibration(const Flags& flags, const scan::Tests& tests) {
+int run_calibration(const CalibrateFlags& flags, const scan::Tests& tests) {
   const auto calibration = measure(flags, tests);
   if (!calibration) return report(calibration.error());
   const scan::Test& test = *tests.tests.front();
@@ -97,7 +97,8 @@ int run_calibration(const Flags& flags, const scan::Tests& tests) {
   return flags.exit_status ? status_of(calibration->fitness) : kDone;
 }
 
-Result<std::vector<calibrate::Cell>> measure_rates(const Flags& flags, const scan::Tests& tests,
+Result<std::vector<calibrate::Cell>> measure_rates(const CalibrateFlags& flags,
+                                                   const scan::Tests& tests,
                                                    const calibrate::StudyOptions& options) {
   COUNTERMARK_TRY(const std::vector<std::string> inputs, text::expand_inputs(flags.scan.inputs));
   std::vector<calibrate::Domain> domains;
@@ -119,7 +120,7 @@ Result<std::vector<calibrate::Cell>> measure_rates(const Flags& flags, const sca
   });
 }
 
-int run_study(const Flags& flags, const scan::Tests& tests) {
+int run_study(const CalibrateFlags& flags, const scan::Tests& tests) {
   calibrate::StudyOptions options = flags.study;
   options.threads = flags.threads;
   const auto seed = from_hex("--seed", flags.seed);
@@ -133,7 +134,7 @@ int run_study(const Flags& flags, const scan::Tests& tests) {
   return written ? kDone : report(written.error());
 }
 
-int run(Flags flags) {
+int run(CalibrateFlags flags) {
   if (const Status ready = check(flags); !ready) return report(ready.error());
   if (const auto seed = from_hex("--seed", flags.seed); !seed) return report(seed.error());
   if (flags.threads == 0) flags.threads = std::max(1U, std::thread::hardware_concurrency());
@@ -147,7 +148,7 @@ int run(Flags flags) {
 }  // namespace
 
 Run add_calibrate_command(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<CalibrateFlags>();
   app.add_option("input", flags->scan.inputs, "Text that is not marked; files, folders, patterns")
       ->type_name("INPUT")
       ->required();

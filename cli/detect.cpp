@@ -22,7 +22,7 @@
 namespace countermark::cli {
 namespace {
 
-struct Flags {
+struct DetectFlags {
   std::vector<std::string> inputs{};
   PairFlags pairs{};
   std::string accounts{};
@@ -55,7 +55,7 @@ int status_of(const Counts& counts) {
   return counts.no_verdict > 0 ? kNoVerdict : kNotDetected;
 }
 
-Result<detect::AnyDetector> make_detector(const Flags& flags, const Pair& pair,
+Result<detect::AnyDetector> make_detector(const DetectFlags& flags, const Pair& pair,
                                           const detect::Policy& policy, const std::string& seed) {
   if (const auto* foreign = std::get_if<ForeignProfile>(&pair.profile)) {
     if (!flags.claim.account.empty() || !flags.claim.cohort.empty() || !flags.accounts.empty())
@@ -80,7 +80,7 @@ Result<detect::AnyDetector> make_detector(const Flags& flags, const Pair& pair,
   return detect::AnyDetector(std::move(detector));
 }
 
-Result<detect::Panel> open_panel(const Flags& flags) {
+Result<detect::Panel> open_panel(const DetectFlags& flags) {
   COUNTERMARK_TRY(const std::vector<Pair> pairs, load_pairs(flags.pairs));
   COUNTERMARK_TRY(const std::string seed, from_hex("--decoy-seed", flags.decoy_seed));
   detect::Policy policy;
@@ -107,7 +107,8 @@ void hint_at_decoys(const std::vector<detect::Detection>& detections, bool& said
 }
 
 // Judges all inputs and adds the lines to `out`; an error ends it unless bad records are skipped.
-Status judge_all(const Flags& flags, const detect::Panel& panel, std::string& out, Counts& counts) {
+Status judge_all(const DetectFlags& flags, const detect::Panel& panel, std::string& out,
+                 Counts& counts) {
   Progress progress("documents", 0);
   Status status;
   const std::vector<detect::Subject>& subjects = panel.subjects();
@@ -152,7 +153,7 @@ Status judge_all(const Flags& flags, const detect::Panel& panel, std::string& ou
   return status;
 }
 
-Status check(const Flags& flags) {
+Status check(const DetectFlags& flags) {
   COUNTERMARK_CHECK(flags.output.check());
   if (flags.html.empty()) return {};
   if (!flags.accounts.empty())
@@ -161,7 +162,7 @@ Status check(const Flags& flags) {
 }
 
 // The one document under the one test, token by token.
-Result<std::string> heat_map(const Flags& flags, const Counts& counts) {
+Result<std::string> heat_map(const DetectFlags& flags, const Counts& counts) {
   if (counts.documents != 1)
     return fail(ErrorCode::kInvalidArgument,
                 "--html takes one document, and there are " + std::to_string(counts.documents));
@@ -179,7 +180,7 @@ Result<std::string> heat_map(const Flags& flags, const Counts& counts) {
   return render::to_html(map);
 }
 
-int run(const Flags& flags) {
+int run(const DetectFlags& flags) {
   if (const Status ready = check(flags); !ready) return report(ready.error());
   const auto panel = open_panel(flags);
   if (!panel) return report(panel.error());
@@ -201,7 +202,7 @@ int run(const Flags& flags) {
 }  // namespace
 
 Run add_detect_command(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<DetectFlags>();
   app.add_option("input", flags->inputs,
                  "Texts: .txt .jsonl .json .csv .tsv .parquet, folders, \"*\" patterns, '-'")
       ->type_name("INPUT")

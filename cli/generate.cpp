@@ -18,7 +18,7 @@
 namespace countermark::cli {
 namespace {
 
-struct Flags {
+struct GenerateFlags {
   std::string key{};
   std::string profile{};
   std::string tokenizer{};
@@ -68,7 +68,8 @@ struct Marking {
   std::string key_id;   // of a foreign key its name, which may be empty
 };
 
-Result<Marking> native_marking(const Flags& flags, const EpochKey& key, const Profile& profile) {
+Result<Marking> native_marking(const GenerateFlags& flags, const EpochKey& key,
+                               const Profile& profile) {
   COUNTERMARK_TRY(NativeMark mark, NativeMark::create(key, profile));
   if (mark.kernel().constant_time == 0 && !flags.allow_table_aes)
     return fail(ErrorCode::kUnsupported,
@@ -80,7 +81,7 @@ Result<Marking> native_marking(const Flags& flags, const EpochKey& key, const Pr
                  std::move(key_id)};
 }
 
-Result<Marking> foreign_marking(const Flags& flags, const ForeignKey& key,
+Result<Marking> foreign_marking(const GenerateFlags& flags, const ForeignKey& key,
                                 const ForeignProfile& profile) {
   const std::string scheme(profile.scheme().id);
   if (!flags.account.empty() || !flags.cohort.empty())
@@ -92,7 +93,7 @@ Result<Marking> foreign_marking(const Flags& flags, const ForeignKey& key,
 }
 
 // The mark of key and profile, which must be of one kind.
-Result<Marking> marking_of(const Flags& flags, const io::DetectionKey& key,
+Result<Marking> marking_of(const GenerateFlags& flags, const io::DetectionKey& key,
                            const AnyProfile& profile) {
   const auto* epoch = std::get_if<EpochKey>(&key);
   const auto* native = std::get_if<Profile>(&profile);
@@ -132,7 +133,7 @@ Status check_vocabulary(std::uint64_t model, const text::Tokenizer& tokenizer,
   return {};
 }
 
-std::string json_line(const Flags& flags, const Marking& marking, const std::string& id,
+std::string json_line(const GenerateFlags& flags, const Marking& marking, const std::string& id,
                       const std::string& prompt, const std::string& text,
                       const corpora::Answer& answer) {
   nlohmann::ordered_json out = {{"schema", "countermark.generate/1"},
@@ -152,7 +153,7 @@ std::string json_line(const Flags& flags, const Marking& marking, const std::str
   return out.dump() + "\n";
 }
 
-Result<std::string> run_all(const Flags& flags) {
+Result<std::string> run_all(const GenerateFlags& flags) {
   COUNTERMARK_CHECK(check_sampling_options(flags.sampling));
   COUNTERMARK_CHECK(flags.output.check());
   COUNTERMARK_TRY(const std::string seed, from_hex("--seed", flags.seed));
@@ -211,7 +212,7 @@ Result<std::string> run_all(const Flags& flags) {
 }  // namespace
 
 Run add_generate_command(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<GenerateFlags>();
   app.add_option("-k,--key", flags->key, "Epoch key, or the key of another system's mark")
       ->type_name("FILE")
       ->required();

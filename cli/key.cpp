@@ -9,14 +9,14 @@
 namespace countermark::cli {
 namespace {
 
-struct NewFlags {
+struct KeyFlags {
   std::string from{};
   std::string model{};
   std::string epoch{};
   Output output{};
 };
 
-Result<std::string> make(const NewFlags& flags) {
+Result<std::string> make(const KeyFlags& flags) {
   if (flags.from.empty() && flags.model.empty()) return io::key_file(MasterKey::generate());
   MasterKey master = MasterKey::generate();
   if (!flags.from.empty()) {
@@ -29,7 +29,7 @@ Result<std::string> make(const NewFlags& flags) {
   return io::key_file(epoch);
 }
 
-int run_new(const NewFlags& flags) {
+int run_new_key(const KeyFlags& flags) {
   if (flags.output.path.empty())
     return report({ErrorCode::kInvalidArgument,
                    "key new writes a secret: name the file with -o FILE (-o - for a pipe)"});
@@ -89,7 +89,7 @@ Run add_key_command(CLI::App& app) {
       "  countermark key new -o master.key\n"
       "  countermark key new --from master.key --model chat-3 --epoch 2026-11 -o 2026-11.key");
 
-  auto made = std::make_shared<NewFlags>();
+  auto made = std::make_shared<KeyFlags>();
   CLI::App* make_new = app.add_subcommand("new", "Make a master key, or an epoch key");
   make_new->add_option("--from", made->from, "Master key to derive from")->type_name("FILE");
   auto* model = make_new->add_option("--model", made->model, "Model id, 1 to 255 bytes");
@@ -124,7 +124,7 @@ Run add_key_command(CLI::App& app) {
   return [=] {
     if (show->parsed()) return run_show(*shown, false);
     if (check->parsed()) return run_show(*shown, true);
-    return run_new(*made);
+    return run_new_key(*made);
   };
 }
 

@@ -13,13 +13,13 @@
 namespace countermark::cli {
 namespace {
 
-struct Flags {
+struct MergeFlags {
   std::vector<std::string> fragments{};
   ScanTestFlags tests{};
   ScanResultFlags result{};
 };
 
-int run(const Flags& flags) {
+int run(const MergeFlags& flags) {
   if (const Status ready = flags.result.check(); !ready) return report(ready.error());
   const auto tests = flags.tests.load();
   if (!tests) return report(tests.error());
@@ -45,7 +45,7 @@ int run(const Flags& flags) {
 }  // namespace
 
 Run add_merge_command(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<MergeFlags>();
   app.add_option("fragment", flags->fragments, "All that 'scan --shard' wrote, each once")
       ->type_name("FRAGMENT")
       ->required();

@@ -11,7 +11,7 @@
 namespace countermark::cli {
 namespace {
 
-struct NewFlags {
+struct ProfileFlags {
   std::string tokenizer{};
   std::string name{};
   std::vector<std::string> layers{};
@@ -58,7 +58,7 @@ Result<Layer> parse_layer(const std::string& text) {
 }
 
 // The tokenizer of -t, as a profile beside the output names it.
-Result<std::optional<TokenizerReference>> reference_of(const NewFlags& flags) {
+Result<std::optional<TokenizerReference>> reference_of(const ProfileFlags& flags) {
   if (flags.tokenizer.empty()) return std::optional<TokenizerReference>();
   COUNTERMARK_TRY(const auto tokenizer, text::load_tokenizer(flags.tokenizer, flags.name));
   const std::filesystem::path file = std::filesystem::absolute(flags.tokenizer);
@@ -69,7 +69,7 @@ Result<std::optional<TokenizerReference>> reference_of(const NewFlags& flags) {
       file.lexically_normal().lexically_relative(beside.lexically_normal().parent_path()).string()};
 }
 
-Result<AnyProfile> make_native(const NewFlags& flags) {
+Result<AnyProfile> make_native(const ProfileFlags& flags) {
   if (flags.vocab_size != 0)
     return fail(ErrorCode::kInvalidArgument,
                 "--vocab-size is of lists, which " + std::string(Profile::kScheme) + " has not");
@@ -85,7 +85,7 @@ Result<AnyProfile> make_native(const NewFlags& flags) {
 }
 
 // The source's defaults.
-Result<AnyProfile> make_foreign(const NewFlags& flags) {
+Result<AnyProfile> make_foreign(const ProfileFlags& flags) {
   const SchemeInfo* const scheme = find_foreign_scheme(flags.scheme);
   if (scheme == nullptr)
     return fail(ErrorCode::kInvalidArgument,
@@ -108,14 +108,14 @@ Result<AnyProfile> make_foreign(const NewFlags& flags) {
   return AnyProfile(std::move(profile));
 }
 
-Result<AnyProfile> make(const NewFlags& flags) {
+Result<AnyProfile> make_profile(const ProfileFlags& flags) {
   return flags.scheme.empty() || flags.scheme == Profile::kScheme ? make_native(flags)
                                                                   : make_foreign(flags);
 }
 
-int run_new(const NewFlags& flags) {
+int run_new_profile(const ProfileFlags& flags) {
   if (const Status ready = flags.output.check(); !ready) return report(ready.error());
-  const auto profile = make(flags);
+  const auto profile = make_profile(flags);
   if (!profile) return report(profile.error());
   const Status written =
       flags.output.write(std::visit([](const auto& each) { return each.pretty_json(); }, *profile));
@@ -188,7 +188,7 @@ Run add_profile_command(CLI::App& app) {
       "\nExamples:\n"
       "  countermark profile new -t tokenizer.json -o profile.json\n"
       "  countermark profile check -p profile.json");
-  auto made = std::make_shared<NewFlags>();
+  auto made = std::make_shared<ProfileFlags>();
   CLI::App* make_new = app.add_subcommand("new", "Write a profile");
   make_new->add_option("-t,--tokenizer", made->tokenizer, "The model's tokenizer, pinned by digest")
       ->type_name("FILE");
@@ -233,7 +233,7 @@ Run add_profile_command(CLI::App& app) {
       "  countermark profile schemes | cut -d ' ' -f 1");
   return [=] {
     if (schemes->parsed()) return run_schemes();
-    return check->parsed() ? run_check(*checked) : run_new(*made);
+    return check->parsed() ? run_check(*checked) : run_new_profile(*made);
   };
 }
 

@@ -18,7 +18,7 @@
 namespace countermark::cli {
 namespace {
 
-struct Flags {
+struct ScanFlags {
   ScanTestFlags tests{};
   ScanResultFlags result{};
   scan::ScanOptions scan{};
@@ -63,7 +63,7 @@ std::uint64_t total_bytes(const std::vector<std::string>& inputs) {
 }
 
 // Reads everything; nothing when it was interrupted.
-Result<std::optional<scan::Scanned>> read_all(const Flags& flags, const scan::Tests& tests) {
+Result<std::optional<scan::Scanned>> read_all(const ScanFlags& flags, const scan::Tests& tests) {
   constexpr std::uint64_t kMegabyte = 1'000'000;
   scan::ScanOptions options = flags.scan;
   Progress progress("MB", total_bytes(options.inputs) / kMegabyte);
@@ -82,7 +82,7 @@ Result<std::optional<scan::Scanned>> read_all(const Flags& flags, const scan::Te
   return scanned;
 }
 
-int run(Flags flags) {
+int run(ScanFlags flags) {
   if (const Status ready = flags.result.check(); !ready) return report(ready.error());
   const auto shard = parse_shard(flags.shard);
   if (!shard) return report(shard.error());
@@ -122,7 +122,7 @@ int run(Flags flags) {
 }  // namespace
 
 Run add_scan_command(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<ScanFlags>();
   app.add_option("input", flags->scan.inputs, "Files, folders, 'patterns*', '-'; .gz and .zst, too")
       ->type_name("INPUT")
       ->required();

@@ -24,7 +24,7 @@ Secret<16> random_plain_key() {
 }
 
 // A label's value in Prometheus' text format.
-std::string quoted(std::string_view value) {
+std::string label_value(std::string_view value) {
   std::string out = "\"";
   for (const char c : value) {
     if (c == '\\' || c == '"') out += '\\';
@@ -199,12 +199,13 @@ std::string Service::metrics() const {
   single("marking", "gauge", "1 while marking is switched on.", is_marking() ? 1 : 0);
   single("key_loaded", "gauge", "1 while there is a key.", mark ? 1 : 0);
   header("info", "gauge", "What is running.");
-  out += "countermark_info{version=" + quoted(kVersion) + ",scheme=" + quoted(NativeMark::kId) +
-         ",profile=" + quoted(profile_.digest()) + ",model=" + quoted(model_id_) +
-         ",epoch=" + quoted(mark ? mark->epoch_id() : "") +
-         ",key=" + quoted(mark ? mark->key_id() : "") +
-         ",kernel=" + quoted(without_key_->kernel().name) +
-         ",policy=" + quoted(failure_policy_name(options_.policy)) + "} 1\n";
+  out += "countermark_info{version=" + label_value(kVersion) +
+         ",scheme=" + label_value(NativeMark::kId) + ",profile=" + label_value(profile_.digest()) +
+         ",model=" + label_value(model_id_) +
+         ",epoch=" + label_value(mark ? mark->epoch_id() : "") +
+         ",key=" + label_value(mark ? mark->key_id() : "") +
+         ",kernel=" + label_value(without_key_->kernel().name) +
+         ",policy=" + label_value(failure_policy_name(options_.policy)) + "} 1\n";
   return out;
 }
 

@@ -21,7 +21,7 @@ constexpr double kBottom = 52;
 
 // Colours that differ in lightness, too, and have contrast 4.5 : 1 to the paper where they are
 // text.
-constexpr std::string_view kStyle =
+constexpr std::string_view kChartStyle =
     "text{font:12px system-ui,sans-serif;fill:#1c1c22}.title{font-size:15px;font-weight:600}"
     ".note{fill:#555560}.paper{fill:#fff}.frame{stroke:#8a8a94;fill:none}"
     ".grid{stroke:#e4e4ea;fill:none}.data{fill:#2f6fb4}.curve{fill:none;stroke-width:2}"
@@ -233,7 +233,7 @@ std::string to_svg(std::span<const Picture> pictures) {
                     "\" height=\"" + at(height) + "\" viewBox=\"0 0 " + at(kWidth) + " " +
                     at(height) + "\" role=\"img\" aria-labelledby=\"title note\">\n" +
                     "<title id=\"title\">" + titles + "</title>\n<desc id=\"note\">" + notes +
-                    "</desc>\n<style>" + std::string(kStyle) + "</style>\n" +
+                    "</desc>\n<style>" + std::string(kChartStyle) + "</style>\n" +
                     rectangle(0, 0, kWidth, height, "paper");
   double top = 0;
   for (const Picture& picture : pictures) {

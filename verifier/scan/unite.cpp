@@ -67,9 +67,9 @@ Status load_losses(const Part& part, Documents& documents) {
 }
 
 // One part's records of a channel, a block at a time.
-class Run {
+class PartRun {
  public:
-  Run(const Part& part, std::size_t channel, std::size_t stride)
+  PartRun(const Part& part, std::size_t channel, std::size_t stride)
       : part_(&part), cursor_(part.fragment.begin(channel)), stride_(stride) {}
 
   bool is_last_block() const { return part_->fragment.at_end(cursor_); }
@@ -135,7 +135,7 @@ Status unite(std::span<const Part> parts, const Settings& settings, Documents& d
   std::vector<std::span<const std::uint32_t>> segments;
   for (std::size_t channel = 0; channel < settings.channels(); ++channel) {
     const std::size_t lanes = settings.lanes[channel];
-    std::vector<Run> runs;
+    std::vector<PartRun> runs;
     runs.reserve(parts.size());
     for (const Part& part : parts) runs.emplace_back(part, channel, kRecordHead + lanes);
     for (;;) {
@@ -143,7 +143,7 @@ Status unite(std::span<const Part> parts, const Settings& settings, Documents& d
       std::uint64_t least = UINT64_MAX;
       std::uint64_t most = UINT64_MAX;
       bool is_end = true;
-      for (Run& run : runs) {
+      for (PartRun& run : runs) {
         COUNTERMARK_TRY(const bool filled, run.fill());
         if (!filled) continue;
         is_end = false;
@@ -153,7 +153,7 @@ Status unite(std::span<const Part> parts, const Settings& settings, Documents& d
       if (is_end) break;
       segments.clear();
       std::uint64_t greatest = least;
-      for (Run& run : runs) {
+      for (PartRun& run : runs) {
         const auto taken = run.take(most);
         if (taken.empty()) continue;
         greatest =

@@ -9,12 +9,11 @@
 #include <cmath>
 #include <limits>
 
+#include "verifier/stats/wide.h"
 #include "watermark/portable_math.h"
 
 namespace countermark::stats {
 namespace {
-
-__extension__ using Wide = __int128;
 
 constexpr double kUnit = 0x1p-32;
 constexpr double kLn10 = 0x1.26bb1bbb55516p+1;
@@ -77,9 +76,9 @@ EValue EValue::mean(std::span<const EValue> values) noexcept {
 PValue EValue::p_value() const noexcept {
   if (units_ <= 0) return PValue();
   // e^-x = 10^-k e^(k ln 10 - x), k the least integer with a mantissa of at least 1; in 2^-60 nats.
-  constexpr Wide kLn10Above = 2'654'699'869'899'991'814;
-  const Wide x = Wide{units_} << 28;
-  const Wide k = (x + kLn10Above - 1) / kLn10Above;
+  constexpr SignedWide kLn10Above = 2'654'699'869'899'991'814;
+  const SignedWide x = SignedWide{units_} << 28;
+  const SignedWide k = (x + kLn10Above - 1) / kLn10Above;
   const double rest = static_cast<double>(static_cast<std::int64_t>(k * kLn10Above - x)) * 0x1p-60;
   const double mantissa = std::max(1.0, (1 + 0x1p-40) / portable_exp(-rest));
   const auto exponent = -static_cast<std::int64_t>(k);
@@ -92,8 +91,8 @@ double EValue::log10() const noexcept { return static_cast<double>(units_) * kUn
 EValue tilted(std::uint64_t n, std::uint64_t statistic, std::size_t tilt) noexcept {
   assert(n < std::uint64_t{1} << 30 && statistic < std::uint64_t{1} << 50);
   // In 2^-60 nats: tilt / 64 of 2^-20 is tilt x 2^34 of them.
-  const Wide gain = Wide{kTilts[tilt]} * statistic << 34;
-  const Wide cost = Wide{kTiltCosts[tilt]} * n;
+  const SignedWide gain = SignedWide{kTilts[tilt]} * statistic << 34;
+  const SignedWide cost = SignedWide{kTiltCosts[tilt]} * n;
   return EValue::from_units(static_cast<std::int64_t>((gain - cost) >> 28));
 }
 

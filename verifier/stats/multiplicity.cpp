@@ -5,6 +5,8 @@
 #include <cassert>
 #include <tuple>
 
+#include "verifier/stats/wide.h"
+
 namespace countermark::stats {
 namespace {
 
@@ -17,7 +19,6 @@ constexpr unsigned kHarmonicBits = 24;
 std::uint64_t harmonic_above(std::uint64_t n) {
   constexpr std::uint64_t kOne = std::uint64_t{1} << 60;
   const auto inverse = [](std::uint64_t i) { return kOne / i + 1; };
-  __extension__ using Wide = unsigned __int128;
   Wide twice = 0;
   for (std::uint64_t first = 1; first <= n;) {
     const std::uint64_t last = std::min(n, first + first / 512);

@@ -7,6 +7,8 @@
 #include <cassert>
 #include <cmath>
 
+#include "verifier/stats/wide.h"
+
 namespace countermark::stats {
 namespace {
 

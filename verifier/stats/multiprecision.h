@@ -7,14 +7,11 @@
 #pragma once
 
 #include <boost/multiprecision/cpp_bin_float.hpp>
-#include <cstdint>
 
 namespace countermark::stats {
 
 using Float = boost::multiprecision::number<boost::multiprecision::cpp_bin_float_50::backend_type,
                                             boost::multiprecision::et_off>;  // exponent: 32 bits
-
-__extension__ using Wide = unsigned __int128;
 
 // e^x within a few 2^-168 (1 + |x|) of itself, |x| < 2^30.
 Float exponential(const Float& x);
@@ -24,15 +21,5 @@ Float logarithm(const Float& x);
 
 // 1 / sqrt x within a few 2^-168 of itself, for x from 1e-300 to 1e300.
 Float reciprocal_root(const Float& x);
-
-// floor(a b / 2^128).
-inline Wide multiply_fractions(Wide a, Wide b) {
-  constexpr Wide kLow = ~std::uint64_t{0};
-  const Wide high_low = (a >> 64) * (b & kLow);
-  const Wide low_high = (a & kLow) * (b >> 64);
-  const Wide low_low = (a & kLow) * (b & kLow);
-  const Wide middle = (high_low & kLow) + (low_high & kLow) + (low_low >> 64);
-  return (a >> 64) * (b >> 64) + (high_low >> 64) + (low_high >> 64) + (middle >> 64);
-}
 
 }  // namespace countermark::stats

@@ -11,10 +11,10 @@
 #include <string_view>
 #include <system_error>
 
+#include "verifier/stats/wide.h"
+
 namespace countermark::stats {
 namespace {
-
-__extension__ using Wide = unsigned __int128;
 
 // A mantissa as an integer: every double in [1, 10) is a multiple of 2^-52.
 constexpr int kUnitBits = 52;

@@ -8,6 +8,7 @@
 
 #include "verifier/stats/normal_score.h"
 #include "verifier/stats/tail.h"
+#include "verifier/stats/wide.h"
 
 namespace countermark::stats {
 namespace {
@@ -121,7 +122,6 @@ bool ShareFamily::possible(std::size_t j, const ShareCounts& counts, std::uint64
   const std::uint64_t trials = counts.tuples - marked;
   const std::uint64_t successes = counts.reaching[j] - marked;
   // Not above the expectation: the tail is about a half, and to call it so only lowers the bound.
-  __extension__ using Wide = unsigned __int128;
   if (Wide{successes} * denominator <= Wide{trials} * numerator) return true;
   const PValue tail = lists_ ? green_tail(trials, successes, numerator, denominator)
                              : binomial_tail(trials, successes, numerator, denominator);

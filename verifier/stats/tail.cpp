@@ -29,11 +29,10 @@
 
 #include "verifier/stats/mass.h"
 #include "verifier/stats/two_gamma.h"
+#include "verifier/stats/wide.h"
 
 namespace countermark::stats {
 namespace {
-
-constexpr int kScoreBits = 20;  // a statistic counts units of 2^-20
 
 // mantissa 10^exponent, mantissa in [1, 10).
 struct Decimal {

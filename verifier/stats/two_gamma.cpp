@@ -32,10 +32,11 @@
 #include <cmath>
 #include <optional>
 
+#include "verifier/stats/wide.h"
+
 namespace countermark::stats {
 namespace {
 
-constexpr int kScoreBits = 20;  // a statistic counts units of 2^-20
 constexpr std::uint64_t kMostWeight = (std::uint64_t{1} << 31) - 1;
 
 // mantissa 2^exponent, mantissa >= 2^127: a positive number of any size. Each operation rounds

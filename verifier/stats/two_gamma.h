@@ -9,6 +9,8 @@
 
 namespace countermark::stats {
 
+constexpr int kScoreBits = 20;  // a statistic counts units of 2^-20
+
 // At x = statistic / 2^20 > 0, n >= 1, weights from 1 to 2^31 - 1; relative error below 2^-90.
 Magnitude two_gamma_probability(std::uint64_t n, std::uint64_t statistic, std::uint64_t weight_a,
                                 std::uint64_t weight_b);

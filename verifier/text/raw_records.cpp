@@ -17,14 +17,14 @@ namespace {
 
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 constexpr std::size_t kBatch = std::size_t{1} << 20;
-constexpr std::size_t kPiece = std::size_t{1} << 18;
+constexpr std::size_t kRead = std::size_t{1} << 18;
 // What simdjson may read behind a record.
 constexpr std::size_t kPadding = 64;
 // A buffer that one long record has made larger than this is given back.
 constexpr std::size_t kKept = std::size_t{8} << 20;
 constexpr std::size_t kLongestHeader = std::size_t{1} << 20;
 // Plain text is held whole.
-constexpr std::size_t kLongestText = std::size_t{4} << 30;
+constexpr std::size_t kLongestFile = std::size_t{4} << 30;
 
 // Reads one input.
 class InputReader {
@@ -71,7 +71,7 @@ class InputReader {
       : layout_(std::make_shared<RecordLayout>()), position_(start) {
     layout_->input = path;
     layout_->format = format;
-    layout_->longest_record = format == Format::kText ? kLongestText : options.longest_record;
+    layout_->longest_record = format == Format::kText ? kLongestFile : options.longest_record;
     layout_->delimiter = format == Format::kTsv ? '\t' : ',';
     splitter_ = make_splitter(format, layout_->delimiter);
   }
@@ -151,9 +151,9 @@ class InputReader {
 
   // Reads a piece more behind what is held.
   void read(std::string& bytes) {
-    if (bytes.size() < held_ + kPiece + kPadding)
-      bytes.resize(held_ + std::max(held_, kPiece) + kPadding);
-    auto count = stream_->read(std::span(bytes).subspan(held_, kPiece));
+    if (bytes.size() < held_ + kRead + kPadding)
+      bytes.resize(held_ + std::max(held_, kRead) + kPadding);
+    auto count = stream_->read(std::span(bytes).subspan(held_, kRead));
     if (count) {
       held_ += *count;
       ended_ = *count == 0;
@@ -202,7 +202,7 @@ class InputReader {
   // What the last batch has left, at the start of `bytes`.
   void take_rest(std::string& bytes) {
     if (bytes.size() > kKept && held_ < kBatch) bytes = std::string();
-    if (bytes.size() < held_ + kPadding) bytes.resize(held_ + kPiece + kPadding);
+    if (bytes.size() < held_ + kPadding) bytes.resize(held_ + kRead + kPadding);
     std::copy_n(rest_.data(), held_, bytes.data());
   }
 

@@ -27,7 +27,7 @@ namespace dom = simdjson::dom;
 // As JsonDocument.
 constexpr int kMaxDepth = 64;
 // The parser takes some 14 bytes of address space for a byte of its longest record and keeps them.
-constexpr std::size_t kKept = std::size_t{4} << 20;
+constexpr std::size_t kKeptParser = std::size_t{4} << 20;
 
 // A member function of simdjson's elements that gives nothing instead of an error.
 template <typename T>
@@ -182,7 +182,7 @@ class RecordParser::State {
       const FastSource source(root);
       if (auto document = RecordRules(source, options_).parse()) out = std::move(*document);
     }
-    if (parser_.capacity() > kKept) parser_ = dom::parser();
+    if (parser_.capacity() > kKeptParser) parser_ = dom::parser();
     return out;
   }
 
