@@ -29,18 +29,24 @@ using Rules = std::map<std::pair<TokenId, TokenId>, Rule>;
 
 // The definition: of all adjacent pairs the leftmost of the lowest rank, until there is none.
 Ids merged_slowly(const Rules& rules, Ids tokens) {
+  std::vector<const Rule*> pairs(std::max(tokens.size(), std::size_t{1}) - 1);
+  const auto look_up = [&](std::size_t i) {
+    const auto rule = rules.find({tokens[i], tokens[i + 1]});
+    pairs[i] = rule == rules.end() ? nullptr : &rule->second;
+  };
+  for (std::size_t i = 0; i < pairs.size(); ++i) look_up(i);
   for (;;) {
-    const Rule* best = nullptr;
-    std::size_t place = 0;
-    for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
-      const auto rule = rules.find({tokens[i], tokens[i + 1]});
-      if (rule == rules.end() || (best != nullptr && rule->second.rank >= best->rank)) continue;
-      best = &rule->second;
-      place = i;
-    }
-    if (best == nullptr) return tokens;
-    tokens[place] = best->merged;
-    tokens.erase(tokens.begin() + static_cast<std::ptrdiff_t>(place) + 1);
+    const auto best =
+        std::min_element(pairs.begin(), pairs.end(), [](const Rule* a, const Rule* b) {
+          return a != nullptr && (b == nullptr || a->rank < b->rank);
+        });
+    if (best == pairs.end() || *best == nullptr) return tokens;
+    const auto place = best - pairs.begin();
+    tokens[static_cast<std::size_t>(place)] = (*best)->merged;
+    tokens.erase(tokens.begin() + place + 1);
+    pairs.erase(best);
+    if (place > 0) look_up(static_cast<std::size_t>(place) - 1);
+    if (static_cast<std::size_t>(place) < pairs.size()) look_up(static_cast<std::size_t>(place));
   }
 }
 
