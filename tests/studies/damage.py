@@ -50,7 +50,7 @@ class Damage:
 
     def scan(self, *arguments: object) -> tuple[int, str, str]:
         done = subprocess.run(self.command(*arguments), capture_output=True, text=True, check=False)
-        errors = [line for line in done.stderr.splitlines() if line.startswith(("error", "warning"))]
+        errors = [line for line in done.stderr.splitlines() if "error: " in line]
         return done.returncode, done.stdout, errors[-1] if errors else ""
 
     def expect(self, what: str, is_so: bool, seen: str) -> None:

@@ -111,9 +111,15 @@ void Documents::lose(std::size_t channel, std::uint32_t document, std::uint32_t 
     store64(at + first + 2 * lane, load64(at + first + 2 * lane) + sums[lane]);
 }
 
-Documents::Range Documents::take_losers() {
+Documents::Range Documents::take_losers(std::uint32_t end) {
   const std::scoped_lock lock(mutex_);
-  return std::exchange(losers_, {});
+  if (losers_.first >= end) return {};
+  Range taken = std::exchange(losers_, {});
+  if (taken.last >= end) {
+    losers_ = {end, taken.last};
+    taken.last = end - 1;
+  }
+  return taken;
 }
 
 Tally Documents::lost(std::uint32_t document, std::size_t lane) const noexcept {
@@ -123,6 +129,12 @@ Tally Documents::lost(std::uint32_t document, std::size_t lane) const noexcept {
 
 std::span<const std::uint32_t> Documents::lost(std::uint32_t document) const noexcept {
   return {words(document) + kPositionWords, lost_words()};
+}
+
+void Documents::copy_lost(std::uint32_t document, std::vector<std::uint32_t>& words) const {
+  const std::scoped_lock lock(mutex_);
+  const auto all = lost(document);
+  words.assign(all.begin(), all.end());
 }
 
 void Documents::set_lost(std::uint32_t document,

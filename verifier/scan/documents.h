@@ -110,12 +110,13 @@ class Documents {
   void lose(std::size_t channel, std::uint32_t document, std::uint32_t n,
             std::span<const std::uint64_t> sums);
 
-  // The first and the last document that lost anything since the last call; none: first > last.
+  // The first and the last document before `end` of those that lost anything since they were last
+  // taken; none: first > last. Any threads.
   struct Range {
     std::uint32_t first = UINT32_MAX;
     std::uint32_t last = 0;
   };
-  Range take_losers();
+  Range take_losers(std::uint32_t end);
 
   // What the document lost in a lane. Not while others lose.
   Tally lost(std::uint32_t document, std::size_t lane) const noexcept;
@@ -123,6 +124,8 @@ class Documents {
   // What the document lost, as words of a file: n for each channel, then the sums for each lane.
   std::size_t lost_words() const noexcept { return stride_ - kPositionWords; }
   std::span<const std::uint32_t> lost(std::uint32_t document) const noexcept;
+  // The same while others lose.
+  void copy_lost(std::uint32_t document, std::vector<std::uint32_t>& words) const;
   void set_lost(std::uint32_t document, std::span<const std::uint32_t> words) noexcept;
 
   // All documents in the order of their places. 24 bytes a document meanwhile.

@@ -166,11 +166,15 @@ Status TapeState::write(Generation& generation, const std::string& path,
   generation.rows.sort();
   for (std::size_t i = 0; i < generation.rows.size(); ++i)
     COUNTERMARK_CHECK(writer.add_row(generation.rows.row(i)));
-  // All that those have lost so far: a later fragment knows better than an earlier one.
-  const Documents::Range losers = documents_->take_losers();
+  // All that those have lost so far: a later fragment knows better than an earlier one. Documents
+  // that came while this one was written are not its own.
+  const auto end = static_cast<std::uint32_t>(generation.first_document + generation.rows.size());
+  const Documents::Range losers = documents_->take_losers(end);
+  std::vector<std::uint32_t> lost;
   for (std::uint64_t i = losers.first; i <= losers.last; ++i) {
     const auto document = static_cast<std::uint32_t>(i);
-    COUNTERMARK_CHECK(writer.add_losses(document, documents_->lost(document)));
+    documents_->copy_lost(document, lost);
+    COUNTERMARK_CHECK(writer.add_losses(document, lost));
   }
   COUNTERMARK_CHECK(writer.finish(options_.keep));
   folder_->add(path, writer.size(), writer.checksum());
