@@ -153,32 +153,6 @@ TEST_F(Scan, RefusesSettingsWithoutLanes) {
   EXPECT_EQ(code({"", {1}, {2, 3}}), ErrorCode{});
 }
 
-TEST(Documents, RefusesMoreThanItHasNumbersFor) {
-  Documents documents({"", {1}, {}}, /*most=*/3);
-  for (std::uint32_t i = 0; i < 3; ++i) EXPECT_EQ(documents.add(i, {0, i}).value(), i);
-  const auto refused = documents.add(3, {0, 3});
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, ErrorCode::kUnsupported);
-}
-
-TEST(Documents, OrdersByContentThenPlace) {
-  Documents documents({"", {1}, {}});
-  const auto add = [&](std::uint64_t hash, Place place) {
-    return documents.add(hash, place).value();
-  };
-  const std::uint32_t late = add(5, {1, 0});
-  const std::uint32_t early = add(5, {0, 9});
-  const std::uint32_t low = add(std::uint64_t{1} << 33, {7, 7});
-  const std::uint32_t later = add(5, {1, std::uint64_t{1} << 40});
-  EXPECT_TRUE(documents.precedes(early, late));
-  EXPECT_TRUE(documents.precedes(late, later));
-  EXPECT_TRUE(documents.precedes(later, low));
-  EXPECT_FALSE(documents.precedes(low, early));
-  EXPECT_FALSE(documents.precedes(low, low));
-  EXPECT_EQ(documents.in_order(), (std::vector<std::uint32_t>{early, late, later, low}));
-  EXPECT_EQ(documents.originals(), (std::vector<std::uint32_t>{early, early, low, early}));
-}
-
 TEST(Settings, ExpectedCollisions) {
   EXPECT_EQ(expected_collisions(0), 0);
   EXPECT_EQ(expected_collisions(std::uint64_t{1} << 32), .5);
