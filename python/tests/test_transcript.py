@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -108,6 +109,7 @@ class Transcripts(Case):
         os.mkfifo(self.path)
         reader = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
         self.addCleanup(os.close, reader)
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)  # not even one record fits
         writer = countermark.TranscriptWriter(self.path, most_bytes=1 << 20, patience=0.05)
         big = {**self.record, "text": "a" * 10_000}
         start = time.monotonic()

@@ -364,6 +364,8 @@ TEST_F(Writing, ADiskThatDoesNotAnswerCostsRecords) {
   EXPECT_EQ(TranscriptWriter::open(path_).error().code, ErrorCode::kIo);  // and does not wait
   const int reader = ::open(path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   ASSERT_GE(reader, 0);
+  // Not even one record fits.
+  ASSERT_GE(::fcntl(reader, F_SETPIPE_SZ, 4096), 4096);
   {
     TranscriptWriter writer = TranscriptWriter::open(path_, {1 << 20, 50ms}).value();
     Transcript big = example();
