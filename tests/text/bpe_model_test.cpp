@@ -188,24 +188,32 @@ TEST(MergeTable, IsAMap) {
     for (std::size_t i = 0; i < count; ++i) {
       const auto left = static_cast<TokenId>(below(random, 1'000));
       const auto right = static_cast<TokenId>(below(random, i % 2 == 0 ? 100 : kNoToken));
-      const Rule rule{static_cast<std::uint32_t>(below(random, 1U << 31)),
+      // Some have one rank.
+      const Rule rule{static_cast<std::uint32_t>(below(random, i % 3 == 0 ? 5'000 : 1U << 31)),
                       static_cast<TokenId>(below(random, 1U << 31))};
       rules[{left, right}] = rule;
       merges.push_back({left, right, rule.rank, rule.merged});
     }
     const MergeTable table(merges);
+    std::map<std::uint32_t, std::uint32_t> ranks;  // old and new
+    for (const auto& [pair, rule] : rules) ranks.emplace(rule.rank, 0);
+    std::uint32_t next = 0;
+    for (auto& [rank, number] : ranks) number = next++;
+    std::size_t confused = 0;
     for (const auto& [pair, rule] : rules) {
-      for (const auto& found :
-           {table.find(pair.first, pair.second), table.find_first(pair.first, pair.second)}) {
-        ASSERT_EQ(found.rank, rule.rank);
-        ASSERT_EQ(found.merged, rule.merged);
+      const auto [left, right] = pair;
+      for (const auto rank : {table.rank(left, right), table.first_rank(left, right)}) {
+        ASSERT_EQ(rank, ranks[rule.rank]);
+        ASSERT_EQ(table.merged(rank, left, right), rule.merged);
       }
-      const std::pair other{pair.first, pair.second + 1};
-      if (!rules.contains(other)) {
-        ASSERT_EQ(table.find(other.first, other.second).rank, MergeTable::kNoRank);
-        ASSERT_EQ(table.find_first(other.first, other.second).rank, MergeTable::kNoRank);
+      if (rules.contains({left, right + 1})) continue;
+      for (const auto rank : {table.rank(left, right + 1), table.first_rank(left, right + 1)}) {
+        if (rank == MergeTable::kNoRank) continue;
+        ASSERT_EQ(table.merged(rank, left, right + 1), kNoToken);
+        ++confused;
       }
     }
+    EXPECT_LE(confused, count / 100);
   }
 }
 

@@ -22,21 +22,19 @@ constexpr std::size_t kWindow = 512;
 void BpeModel::merge_few(TokenSpan tokens, std::vector<TokenId>& ids) const {
   const std::size_t size = tokens.size();
   std::array<TokenId, kFew + 2> token;
-  // A token and the next: rank << 32 | place, and what they become.
-  std::array<std::uint64_t, kFew + 2> pair;
-  std::array<TokenId, kFew + 2> merged;
+  std::array<std::uint64_t, kFew + 2> pair;  // a token and the next: rank << 32 | place
   std::array<std::uint8_t, kFew + 2> next;
   std::array<std::uint8_t, kFew + 2> previous;
-  const auto note = [&](std::size_t at, MergeTable::Outcome found) {
-    pair[at] = std::uint64_t{found.rank} << 32 | at;
-    merged[at] = found.merged;
+  const auto note = [&](std::size_t at, std::uint32_t rank) {
+    pair[at] = std::uint64_t{rank} << 32 | at;
+    merges_.fetch(rank);
   };
   token[0] = token[size + 1] = kNoToken;
   std::copy(tokens.begin(), tokens.end(), token.begin() + 1);
   for (std::size_t at = 0; at <= size; ++at) {
     next[at] = static_cast<std::uint8_t>(at + 1);
     previous[at + 1] = static_cast<std::uint8_t>(at);
-    note(at, merges_.find_first(token[at], token[at + 1]));
+    note(at, merges_.first_rank(token[at], token[at + 1]));
   }
   for (;;) {
     std::uint64_t best = kNoPair;
@@ -44,12 +42,18 @@ void BpeModel::merge_few(TokenSpan tokens, std::vector<TokenId>& ids) const {
     if (best >> 32 == MergeTable::kNoRank) break;
     const auto at = static_cast<std::uint8_t>(best);
     const std::uint8_t right = next[at];
-    token[at] = merged[at];
+    const auto rank = static_cast<std::uint32_t>(best >> 32);
+    const TokenId merged = merges_.merged(rank, token[at], token[right]);
+    if (merged == kNoToken) {
+      pair[at] = kNoPair;
+      continue;
+    }
+    token[at] = merged;
     next[at] = next[right];
     previous[next[at]] = at;
     pair[right] = kNoPair;
-    note(at, merges_.find(token[at], token[next[at]]));
-    note(previous[at], merges_.find(token[previous[at]], token[at]));
+    note(at, merges_.rank(merged, token[next[at]]));
+    note(previous[at], merges_.rank(token[previous[at]], merged));
   }
   for (std::size_t at = 1; at <= size; at = next[at]) ids.push_back(token[at]);
 }
@@ -60,25 +64,29 @@ void BpeModel::merge_many(TokenSpan tokens, Scratch& scratch) const {
   auto& best = scratch.best;
   const auto size = static_cast<std::uint32_t>(tokens.size());
   const auto look_up = [&](std::uint32_t at) {
-    auto& symbol = symbols[at];
+    const auto& symbol = symbols[at];
     if (symbol.next == kEnd) return kNoPair;
-    const auto found = merges_.find(symbol.id, symbols[symbol.next].id);
-    symbol.merged = found.merged;
-    return std::uint64_t{found.rank} << 32 | at;
+    return std::uint64_t{merges_.rank(symbol.id, symbols[symbol.next].id)} << 32 | at;
   };
 
   symbols.resize(size);
   for (std::uint32_t at = 0; at < size; ++at)
-    symbols[at] = {tokens[at], at == 0 ? kEnd : at - 1, at + 1 == size ? kEnd : at + 1, kNoToken};
+    symbols[at] = {tokens[at], at == 0 ? kEnd : at - 1, at + 1 == size ? kEnd : at + 1};
   best.reset(size);
   for (std::uint32_t at = 0; at < size; ++at) best.set(at, look_up(at));
   best.settle();
 
   while (best.least() >> 32 != MergeTable::kNoRank) {
     const auto at = static_cast<std::uint32_t>(best.least());
+    const auto rank = static_cast<std::uint32_t>(best.least() >> 32);
     auto& left = symbols[at];
     const std::uint32_t gone = left.next;
-    left.id = left.merged;
+    const TokenId merged = merges_.merged(rank, left.id, symbols[gone].id);
+    if (merged == kNoToken) {
+      best.change(at, kNoPair);
+      continue;
+    }
+    left.id = merged;
     left.next = symbols[gone].next;
     if (left.next != kEnd) symbols[left.next].previous = at;
     best.change(gone, kNoPair);

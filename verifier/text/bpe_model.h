@@ -34,12 +34,11 @@ class BpeModel {
 };
 
 struct BpeModel::Scratch {
-  // A token in a doubly linked list, and what it becomes with the next one.
+  // A token in a doubly linked list.
   struct Symbol {
     TokenId id;
     std::uint32_t previous;
     std::uint32_t next;
-    TokenId merged;
   };
 
   std::vector<TokenId> tokens{};

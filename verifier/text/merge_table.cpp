@@ -36,7 +36,7 @@ MergeTable::MergeTable(std::vector<Merge> merges) : merges_(std::move(merges)) {
   keep_later(merges_);
   std::stable_sort(merges_.begin(), merges_.end(),
                    [](const Merge& a, const Merge& b) { return a.rank < b.rank; });
-  merges_.insert(merges_.begin(), {kNoToken, kNoToken, kNoRank, kNoToken});
+  renumber();
   const std::size_t size = merges_.size();
   notes_.resize(std::bit_ceil(std::max(size + size / 4, kFewest)));
   pilots_.resize(std::bit_ceil(std::max(size / kBucket, kFewest)));
@@ -47,8 +47,22 @@ MergeTable::MergeTable(std::vector<Merge> merges) : merges_(std::move(merges)) {
   do {
     multiplier_ += kGolden << 1 | (multiplier_ == 0);
   } while (!fill());
-  for (TokenId left = 0; left < kLow; ++left)
-    for (TokenId right = 0; right < kLow; ++right) low_.push_back(find(left, right));
+  low_.assign(std::size_t{kLow} * kLow, kNoRank);
+  for (const Merge& merge : merges_)
+    if ((merge.left | merge.right) < kLow) low_[merge.left * kLow + merge.right] = merge.rank;
+}
+
+// Gives ranks without gaps to merges that are sorted by theirs, and puts an end behind them.
+void MergeTable::renumber() {
+  std::uint32_t ranks = 0;
+  for (std::size_t i = 0, next = 0; i < merges_.size(); i = next) {
+    firsts_.push_back(static_cast<std::uint32_t>(i));
+    const std::uint32_t rank = merges_[i].rank;
+    for (; next < merges_.size() && merges_[next].rank == rank; ++next) merges_[next].rank = ranks;
+    ++ranks;
+  }
+  if (ranks == merges_.size()) firsts_ = {};
+  merges_.push_back({kNoToken, kNoToken, kNoRank, kNoToken});
 }
 
 // Gives each bucket, the largest first, the first pilot that leads its pairs to free places. False
@@ -57,12 +71,12 @@ bool MergeTable::fill() {
   std::fill(notes_.begin(), notes_.end(), 0);
   std::vector<std::uint32_t> ends(pilots_.size() + 1);
   const auto hash_of = [this](std::uint32_t i) { return hash(merges_[i].left, merges_[i].right); };
-  const auto count = static_cast<std::uint32_t>(merges_.size());
-  for (std::uint32_t i = 1; i < count; ++i) ++ends[(hash_of(i) >> pilot_shift_) + 1];
+  const auto count = static_cast<std::uint32_t>(merges_.size() - 1);
+  for (std::uint32_t i = 0; i < count; ++i) ++ends[(hash_of(i) >> pilot_shift_) + 1];
   std::partial_sum(ends.begin(), ends.end(), ends.begin());
   std::vector<std::uint32_t> begins = ends;
-  std::vector<std::uint32_t> by_bucket(count - 1);
-  for (std::uint32_t i = 1; i < count; ++i) by_bucket[begins[hash_of(i) >> pilot_shift_]++] = i;
+  std::vector<std::uint32_t> by_bucket(count);
+  for (std::uint32_t i = 0; i < count; ++i) by_bucket[begins[hash_of(i) >> pilot_shift_]++] = i;
   std::vector<std::uint32_t> order(pilots_.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
@@ -75,7 +89,7 @@ bool MergeTable::fill() {
       const std::uint64_t hashed = hash_of(merges[done]);
       std::uint32_t& note = notes_[place(hashed, pilot)];
       if (note == 0) {
-        note = mark(hashed) | merges[done++];
+        note = mark(hashed) | (merges_[merges[done++]].rank + 1);
         continue;
       }
       while (done != 0) notes_[place(hash_of(merges[--done]), pilot)] = 0;

@@ -2,6 +2,10 @@
 // What two tokens side by side become: a perfect hash table, in which every pair has one place
 // where it can be, so that a look-up takes no branch. Which of two neighbours merge no processor
 // can guess.
+//
+// Nearly all pairs that are looked up are never merged: another goes first. So a look-up tells the
+// rank alone, from as little memory as can be, and what a pair becomes is asked of the one whose
+// turn it is.
 #pragma once
 
 #include <cstddef>
@@ -28,24 +32,36 @@ class MergeTable {
  public:
   static constexpr std::uint32_t kNoRank = std::numeric_limits<std::uint32_t>::max();
 
-  // Of two merges of one pair the later stands. At most 2^31.
+  // Of two merges of one pair the later stands. At most 2^31. Ranks are numbered anew, in their
+  // order and without gaps.
   explicit MergeTable(std::vector<Merge> merges);
 
-  struct Outcome {
-    std::uint32_t rank;  // kNoRank: the pair has none
-    TokenId merged;
-  };
-  Outcome find(TokenId left, TokenId right) const {
+  // The rank of a pair, kNoRank if it has none, or, for one in some thousand of those that have
+  // none, that of another pair: `merged` knows.
+  std::uint32_t rank(TokenId left, TokenId right) const {
     const std::uint64_t hashed = hash(left, right);
     const std::uint32_t note = notes_[place(hashed, pilots_[hashed >> pilot_shift_])];
-    const Merge& found = merges_[((note ^ mark(hashed)) & ~numbers_) == 0 ? note & numbers_ : 0];
-    const bool is_it = ((found.left ^ left) | (found.right ^ right)) == 0;
-    return {is_it ? found.rank : kNoRank, found.merged};
+    return ((note ^ mark(hashed)) & ~numbers_) == 0 ? (note & numbers_) - 1 : kNoRank;
   }
 
   // The same, at once for single bytes, which have the lowest ids of most vocabularies.
-  Outcome find_first(TokenId left, TokenId right) const {
-    return (left | right) < kLow ? low_[left * kLow + right] : find(left, right);
+  std::uint32_t first_rank(TokenId left, TokenId right) const {
+    return (left | right) < kLow ? low_[left * kLow + right] : rank(left, right);
+  }
+
+  // What a pair becomes that has the `rank` (not kNoRank), else kNoToken.
+  TokenId merged(std::uint32_t rank, TokenId left, TokenId right) const {
+    for (const Merge* merge = &merges_[first(rank)]; merge->rank == rank; ++merge)
+      if (((merge->left ^ left) | (merge->right ^ right)) == 0) return merge->merged;
+    return kNoToken;
+  }
+  // Before `merged` may be asked for a rank.
+  void fetch(std::uint32_t rank) const {
+    const std::size_t at = rank == kNoRank ? 0 : rank;
+    if (firsts_.empty())
+      __builtin_prefetch(&merges_[at]);
+    else
+      __builtin_prefetch(&firsts_[at]);
   }
 
  private:
@@ -63,6 +79,8 @@ class MergeTable {
   std::uint32_t mark(std::uint64_t hashed) const {
     return static_cast<std::uint32_t>(hashed >> 16) & ~numbers_;
   }
+  std::uint32_t first(std::uint32_t rank) const { return firsts_.empty() ? rank : firsts_[rank]; }
+  void renumber();
   bool fill();
 
   std::uint64_t multiplier_ = 0;
@@ -71,12 +89,14 @@ class MergeTable {
   std::uint32_t numbers_;
   // Where the pairs of one bucket are: such that no two pairs are in one place.
   std::vector<std::uint16_t> pilots_;
-  // By place: in the low bits the number of a merge, 0 for none; above them bits of the pair's
-  // hash, which keep nearly all other pairs from looking at the merge.
+  // By place: in the low bits one more than a rank, 0 for none; above them bits of the pair's hash,
+  // which tell it from nearly all others.
   std::vector<std::uint32_t> notes_;
-  // The first is of no pair. By rank: what is frequent shares lines of memory.
+  // By rank, and one more at the end: what is frequent shares lines of memory.
   std::vector<Merge> merges_;
-  std::vector<Outcome> low_;  // of ids below kLow
+  // Which is the first of a rank; empty where each rank has one.
+  std::vector<std::uint32_t> firsts_{};
+  std::vector<std::uint32_t> low_;  // ranks of pairs of ids below kLow
 };
 
 }  // namespace countermark::text
