@@ -2,6 +2,7 @@
 #include "verifier/scan/assign.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <utility>
@@ -13,6 +14,12 @@ namespace {
 template <typename T>
 void reserve_for(std::vector<T>& column, std::size_t size) {
   if (column.size() < size) column.resize(size + size / 8);
+}
+
+// One of two by a mask: compilers make a branch of ?: as they like.
+template <typename T>
+T choose(bool is_first, T first, T second) noexcept {
+  return second ^ ((first ^ second) & (T{0} - T{is_first}));
 }
 
 // Counts become the places where the digits' keys begin.
@@ -53,7 +60,8 @@ void Assigner::sort(std::size_t lanes, std::span<const std::span<const std::uint
     for (std::size_t i = 0; i < segment.size(); i += stride) {
       const std::uint64_t fingerprint = record_fingerprint(&segment[i]);
       const std::uint32_t payload = lanes == 1 ? segment[i + kRecordHead] : index++;
-      spare_[low_[digit(fingerprint) & low_mask]++] = {fingerprint, segment[i + 2], payload};
+      spare_[low_[digit(fingerprint) & low_mask]++] = {
+          fingerprint, segment[i + 2] | std::uint64_t{payload} << 32};
     }
   for (std::size_t i = 0; i < size_; ++i)
     keys_[high_[digit(spare_[i].fingerprint) >> low_bits]++] = spare_[i];
@@ -76,43 +84,50 @@ void Assigner::finish_sort() {
   }
 }
 
-// Moves one key for each fingerprint to the front and returns how many there are.
+// Moves one key for each fingerprint to the front and returns how many there are. Which keys are
+// equal and which document comes first no processor can guess: neither takes a branch.
 std::size_t Assigner::keep_first(std::size_t channel, std::size_t lanes) {
-  // Documents lie all over the memory: what a window needs is fetched before it is looked at.
-  constexpr std::size_t kWindow = 256;
+  if (size_ == 0) return 0;
+  constexpr std::size_t kWindow = 512;
+  std::array<std::uint64_t, kWindow> lost;  // what they hold
+  const Documents::Orders orders = documents_->orders();
   std::size_t kept = 0;
-  std::size_t fetched = 0;
-  // Copies: what is kept is written over them.
-  lost_.clear();
-  const auto settle = [&] {
-    losers_.clear();
-    for (const Key& key : lost_) losers_.push_back({key.document, scores(key, lanes)});
-    documents_->lose(channel, losers_);
-    lost_.clear();
-  };
-  for (std::size_t i = 0; i < size_;) {
-    if (i >= fetched) {
-      if (!lost_.empty()) settle();
-      const std::size_t end = std::min(i + kWindow, size_);
-      for (std::size_t j = i + 1; j < end; ++j)
-        if (keys_[j].fingerprint == keys_[j - 1].fingerprint) {
-          documents_->prefetch(keys_[j - 1].document);
-          documents_->prefetch(keys_[j].document);
-        }
-      fetched = end;
+  Key first = keys_[0];
+  std::uint32_t order = orders.of(first.document());
+  for (std::size_t begin = 1; begin < size_; begin += kWindow) {
+    const std::size_t end = std::min(begin + kWindow, size_);
+    std::size_t losers = 0;
+    for (std::size_t i = begin; i < end; ++i) {
+      const Key key = keys_[i];
+      const std::uint32_t key_order = orders.of(key.document());
+      const bool is_same = key.fingerprint == first.fingerprint;
+      bool precedes = key_order < order;
+      if (is_same && key_order == order) [[unlikely]]
+        precedes = documents_->precedes(key.document(), first.document());
+      lost[losers] = choose(precedes, first.held, key.held);
+      losers += is_same ? 1 : 0;
+      keys_[kept] = first;
+      kept += is_same ? 0 : 1;
+      const bool stays = is_same && !precedes;
+      first = {key.fingerprint, choose(stays, first.held, key.held)};
+      order = choose(stays, order, key_order);
     }
-    Key first = keys_[i];
-    std::size_t next = i + 1;
-    for (; next < size_ && keys_[next].fingerprint == first.fingerprint; ++next) {
-      Key& other = keys_[next];
-      if (documents_->precedes(other.document, first.document)) std::swap(first, other);
-      lost_.push_back(other);
-    }
-    keys_[kept++] = first;
-    i = next;
+    settle(channel, lanes, std::span(lost).first(losers));
   }
-  if (!lost_.empty()) settle();
+  keys_[kept++] = first;
   return kept;
+}
+
+void Assigner::settle(std::size_t channel, std::size_t lanes, std::span<const std::uint64_t> lost) {
+  losers_.clear();
+  reserve_for(lost_scores_, lost.size());
+  for (std::size_t i = 0; i < lost.size(); ++i) {
+    const Key key{0, lost[i]};
+    documents_->prefetch(key.document());
+    lost_scores_[i] = key.payload();
+    losers_.push_back({key.document(), lanes == 1 ? &lost_scores_[i] : scores(key, lanes)});
+  }
+  documents_->lose(channel, losers_);
 }
 
 std::span<const std::uint32_t> Assigner::assign(
@@ -137,7 +152,7 @@ std::span<const std::uint32_t> Assigner::assign(
   if (lanes == 1) return {reinterpret_cast<const std::uint32_t*>(keys_.data()), kept * stride};
   reserve_for(winners_, kept * stride);
   for (std::size_t i = 0; i < kept; ++i)
-    std::memcpy(&winners_[i * stride], &records_[keys_[i].payload * stride], stride * 4);
+    std::memcpy(&winners_[i * stride], &records_[keys_[i].payload() * stride], stride * 4);
   return {winners_.data(), kept * stride};
 }
 

@@ -42,16 +42,21 @@ class Assigner {
   // records_.
   struct Key {
     std::uint64_t fingerprint;
-    std::uint32_t document;
-    std::uint32_t payload;
+    std::uint64_t held;  // the document below, the payload above
+
+    std::uint32_t document() const noexcept { return static_cast<std::uint32_t>(held); }
+    std::uint32_t payload() const noexcept { return static_cast<std::uint32_t>(held >> 32); }
   };
 
   void sort(std::size_t lanes, std::span<const std::span<const std::uint32_t>> segments,
             std::uint64_t least, std::uint64_t most);
   void finish_sort();
   std::size_t keep_first(std::size_t channel, std::size_t lanes);
+  // What the `held` of some keys say is lost to others.
+  void settle(std::size_t channel, std::size_t lanes, std::span<const std::uint64_t> lost);
+  // Where there are several lanes.
   const std::uint32_t* scores(const Key& key, std::size_t lanes) const noexcept {
-    return lanes == 1 ? &key.payload : &records_[key.payload * (kRecordHead + lanes) + kRecordHead];
+    return &records_[key.payload() * (kRecordHead + lanes) + kRecordHead];
   }
 
   Documents* documents_;
@@ -60,9 +65,9 @@ class Assigner {
   std::vector<Key> spare_{};
   std::vector<std::uint32_t> low_{};   // where each low digit's keys go
   std::vector<std::uint32_t> high_{};  // the same of high digits
-  std::vector<Key> lost_{};
   std::vector<Loser> losers_{};
-  std::vector<std::uint32_t> winners_{};  // where there are several lanes
+  std::vector<std::uint32_t> lost_scores_{};  // where there is one lane
+  std::vector<std::uint32_t> winners_{};      // where there are several lanes
   std::size_t size_ = 0;
 };
 

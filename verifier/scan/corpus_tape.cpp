@@ -119,7 +119,7 @@ template <typename Lanes>
 Status CorpusTape::Writer::append_lanes(std::size_t channel, std::uint32_t document,
                                         std::span<const std::uint64_t> fingerprints,
                                         std::span<const std::uint32_t> scores, Lanes lanes) {
-  constexpr std::size_t kAhead = 8;
+  constexpr std::size_t kAhead = 24;
   TapeState& state = *buffers_->state;
   const std::size_t size = fingerprints.size();
   assert(scores.size() == size * lanes);
@@ -129,13 +129,15 @@ Status CorpusTape::Writer::append_lanes(std::size_t channel, std::uint32_t docum
   WriterBuffers::Open* const open = &buffers_->open[first_list];
   RecentTuples& recent = buffers_->recent[channel];
   std::vector<std::uint64_t>& lost_sums = buffers_->lost_sums;
+  const Documents& documents = *state.documents();
+  const std::uint32_t order = documents.orders().of(document);
   std::uint32_t lost = 0;
   lost_sums.assign(lanes, 0);
   for (std::size_t i = 0; i < size; ++i) {
     const std::uint64_t fingerprint = fingerprints[i];
     if (!recent.is_empty()) {
       if (i + kAhead < size) recent.fetch(fingerprints[i + kAhead]);
-      if (recent.belongs_to_other(fingerprint, document, *state.documents())) {
+      if (recent.belongs_to_other(fingerprint, document, order, documents)) {
         ++lost;
         for (std::size_t lane = 0; lane < lanes; ++lane) lost_sums[lane] += scores[lane * size + i];
         continue;

@@ -32,7 +32,8 @@ Documents::Documents(const Settings& settings, std::uint64_t most)
     : stride_(kPositionWords + settings.channels() + 2 * settings.all_lanes()),
       chunk_bits_(chunk_bits(4 * stride_)),
       most_(std::min(most, std::uint64_t{kChunks} << chunk_bits_)),
-      chunks_(std::make_unique<std::unique_ptr<std::uint32_t[]>[]>(kChunks)) {
+      chunks_(std::make_unique<std::unique_ptr<std::uint32_t[]>[]>(kChunks)),
+      orders_(std::make_unique<std::unique_ptr<std::uint32_t[]>[]>(kChunks)) {
   for (std::size_t channel = 0; channel < settings.channels(); ++channel) {
     first_lanes_.push_back(lane_channels_.size());
     lane_channels_.insert(lane_channels_.end(), settings.lanes[channel],
@@ -48,7 +49,11 @@ Result<std::uint32_t> Documents::add(std::uint64_t content_hash, Place place) {
                                              " documents; scan the corpus in parts");
   std::unique_ptr<std::uint32_t[]>& chunk = chunks_[size_ >> chunk_bits_];
   // Pages that are not written take no memory.
-  if (!chunk) chunk = std::make_unique_for_overwrite<std::uint32_t[]>(stride_ << chunk_bits_);
+  if (!chunk) {
+    chunk = std::make_unique_for_overwrite<std::uint32_t[]>(stride_ << chunk_bits_);
+    orders_[size_ >> chunk_bits_] =
+        std::make_unique_for_overwrite<std::uint32_t[]>(std::size_t{1} << chunk_bits_);
+  }
   const auto document = static_cast<std::uint32_t>(size_++);
   std::fill_n(words(document), stride_, 0);
   set_position(document, content_hash, place);
@@ -61,6 +66,8 @@ void Documents::set_position(std::uint32_t document, std::uint64_t content_hash,
   store64(at, content_hash);
   store64(at + 2, place.record);
   at[4] = place.input;
+  orders_[document >> chunk_bits_][document & ((1U << chunk_bits_) - 1)] =
+      static_cast<std::uint32_t>(content_hash >> 32);
 }
 
 std::uint64_t Documents::size() const noexcept {
@@ -68,7 +75,7 @@ std::uint64_t Documents::size() const noexcept {
   return size_;
 }
 
-std::uint64_t Documents::memory() const noexcept { return size() * stride_ * 4; }
+std::uint64_t Documents::memory() const noexcept { return size() * (stride_ + 1) * 4; }
 
 bool Documents::precedes(std::uint32_t a, std::uint32_t b) const noexcept {
   const std::uint64_t hash_a = content_hash(a);

@@ -79,7 +79,7 @@ struct Loser {
   const std::uint32_t* scores = nullptr;  // [lanes of the channel]
 };
 
-// 20 bytes a document, 4 for each channel and 8 for each lane. Documents have numbers in the order
+// 24 bytes a document, 4 for each channel and 8 for each lane. Documents have numbers in the order
 // in which they came, which mean nothing.
 class Documents {
  public:
@@ -97,7 +97,24 @@ class Documents {
   // Whether `a` owns the tuples that it shares with `b`. From many threads, with any other
   // function, about documents that have been added.
   bool precedes(std::uint32_t a, std::uint32_t b) const noexcept;
-  // Brings what precedes() and lose() look at.
+  // Most of what precedes() looks at: a document of a lower order precedes one of a higher. Of
+  // those that have been added.
+  class Orders {
+   public:
+    std::uint32_t of(std::uint32_t document) const noexcept {
+      return chunks_[document >> chunk_bits_][document & ((1U << chunk_bits_) - 1)];
+    }
+
+   private:
+    friend class Documents;
+    Orders(const std::unique_ptr<std::uint32_t[]>* chunks, unsigned chunk_bits)
+        : chunks_(chunks), chunk_bits_(chunk_bits) {}
+
+    const std::unique_ptr<std::uint32_t[]>* chunks_;
+    unsigned chunk_bits_;
+  };
+  Orders orders() const noexcept { return {orders_.get(), chunk_bits_}; }
+  // Brings what lose() looks at.
   void prefetch(std::uint32_t document) const noexcept { __builtin_prefetch(words(document), 1); }
   std::uint64_t content_hash(std::uint32_t document) const noexcept;
   Place place(std::uint32_t document) const noexcept;
@@ -157,6 +174,8 @@ class Documents {
   Range losers_{};
   // As many as there can be, so that none moves while others read.
   std::unique_ptr<std::unique_ptr<std::uint32_t[]>[]> chunks_;
+  // The highest bits of the documents' hashes, side by side.
+  std::unique_ptr<std::unique_ptr<std::uint32_t[]>[]> orders_;
 };
 
 }  // namespace countermark::scan

@@ -26,15 +26,15 @@ class RecentTuples {
     __builtin_prefetch(&entries_[fingerprint & (entries_.size() - 1)], 1);
   }
 
-  // Whether an earlier document than `document` is known to have the tuple; if not, this one is
-  // remembered. Of well mixed fingerprints, and only if there is room for any.
-  bool belongs_to_other(std::uint64_t fingerprint, std::uint32_t document,
+  // Whether an earlier document than `document`, whose order is given, is known to have the tuple;
+  // if not, this one is remembered. Of well mixed fingerprints, and only if there is room for any.
+  bool belongs_to_other(std::uint64_t fingerprint, std::uint32_t document, std::uint32_t order,
                         const Documents& documents) noexcept {
     Entry& entry = entries_[fingerprint & (entries_.size() - 1)];
-    if (entry.fingerprint == fingerprint && entry.has_document &&
-        documents.precedes(entry.document, document))
+    if (entry.fingerprint == fingerprint && entry.order <= order &&
+        (entry.order < order || documents.precedes(entry.document, document)))
       return true;
-    entry = {fingerprint, document, true};
+    entry = {fingerprint, document, order};
     return false;
   }
 
@@ -42,7 +42,7 @@ class RecentTuples {
   struct Entry {
     std::uint64_t fingerprint = 0;
     std::uint32_t document = 0;
-    bool has_document = false;
+    std::uint32_t order = UINT32_MAX;  // the document's
   };
 
   static_assert(sizeof(Entry) == kBytes);
