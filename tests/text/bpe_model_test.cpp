@@ -88,18 +88,46 @@ Ids random_letters(Random& random, TokenId letters, std::size_t size) {
 TEST(BpeModel, IsTheDefinition) {
   Random random(1);
   BpeModel::Scratch scratch;
+  Ids tokens;
   for (int i = 0; i < 600; ++i) {
     const auto letters = static_cast<TokenId>(1 + below(random, 4));
     const Table table(random, letters, 1 + below(random, 60),
                       static_cast<std::uint32_t>(1 + below(random, 40)));
     const BpeModel model(table.merges);
     for (const std::size_t size : {0U, 1U, 2U, 3U, 5U, 17U, 31U, 32U, 33U, 34U, 90U}) {
-      scratch.tokens = random_letters(random, letters, size);
+      tokens = random_letters(random, letters, size);
       Ids ids{7};
-      model.merge(scratch, ids);
-      const Ids slow = merged_slowly(table.rules, scratch.tokens);
+      model.merge(tokens, scratch, ids);
+      const Ids slow = merged_slowly(table.rules, tokens);
       ASSERT_EQ(Ids(ids.begin() + 1, ids.end()), slow) << "table " << i << ", " << size;
     }
+  }
+}
+
+// Long words among short ones, more than are merged at once.
+TEST(BpeModel, WordsSideBySideAreMergedOneByOne) {
+  Random random(11);
+  BpeModel::Scratch scratch;
+  for (int i = 0; i < 200; ++i) {
+    const auto letters = static_cast<TokenId>(1 + below(random, 4));
+    const Table table(random, letters, 1 + below(random, 60),
+                      static_cast<std::uint32_t>(1 + below(random, 40)));
+    const BpeModel model(table.merges);
+    std::vector<Ids> words(below(random, 40));
+    std::vector<TokenSpan> spans;
+    Ids one_by_one{7};
+    std::vector<std::size_t> expected;
+    for (Ids& word : words) {
+      word = random_letters(random, letters, below(random, below(random, 8) == 0 ? 90 : 12));
+      spans.emplace_back(word);
+      model.merge(word, scratch, one_by_one);
+      expected.push_back(one_by_one.size());
+    }
+    Ids together{7};
+    std::vector<std::size_t> ends(words.size());
+    model.merge_all(spans, scratch, together, ends);
+    EXPECT_EQ(together, one_by_one);
+    EXPECT_EQ(ends, expected);
   }
 }
 
@@ -108,16 +136,17 @@ TEST(BpeModel, IsTheDefinition) {
 TEST(BpeModel, WindowsAreTheWhole) {
   Random random(2);
   BpeModel::Scratch scratch;
+  Ids tokens;
   for (int i = 0; i < 60; ++i) {
     const auto letters = static_cast<TokenId>(1 + below(random, 3));
     const Table table(random, letters, 1 + below(random, 400),
                       static_cast<std::uint32_t>(1 + below(random, 200)));
     const BpeModel model(table.merges);
     for (const std::size_t size : {511U, 512U, 513U, 700U, 1'024U, 2'500U}) {
-      scratch.tokens = random_letters(random, letters, size);
+      tokens = random_letters(random, letters, size);
       Ids ids;
-      model.merge(scratch, ids);
-      ASSERT_EQ(ids, merged_slowly(table.rules, scratch.tokens)) << "table " << i << ", " << size;
+      model.merge(tokens, scratch, ids);
+      ASSERT_EQ(ids, merged_slowly(table.rules, tokens)) << "table " << i << ", " << size;
     }
   }
 }
@@ -125,6 +154,7 @@ TEST(BpeModel, WindowsAreTheWhole) {
 TEST(BpeModel, WindowsThatRepeatAreTheWhole) {
   Random random(5);
   BpeModel::Scratch scratch;
+  Ids tokens;
   for (int i = 0; i < 60; ++i) {
     const auto letters = static_cast<TokenId>(1 + below(random, 3));
     const Table table(random, letters, 1 + below(random, 400),
@@ -132,13 +162,12 @@ TEST(BpeModel, WindowsThatRepeatAreTheWhole) {
     const BpeModel model(table.merges);
     const Ids period = random_letters(random, letters, 1 + below(random, 8));
     for (const std::size_t size : {513U, 1'024U, 2'500U}) {
-      scratch.tokens.clear();
-      while (scratch.tokens.size() < size)
-        scratch.tokens.push_back(period[scratch.tokens.size() % period.size()]);
-      if (below(random, 2) == 0) scratch.tokens[below(random, size)] = 0;
+      tokens.clear();
+      while (tokens.size() < size) tokens.push_back(period[tokens.size() % period.size()]);
+      if (below(random, 2) == 0) tokens[below(random, size)] = 0;
       Ids ids;
-      model.merge(scratch, ids);
-      ASSERT_EQ(ids, merged_slowly(table.rules, scratch.tokens)) << "table " << i << ", " << size;
+      model.merge(tokens, scratch, ids);
+      ASSERT_EQ(ids, merged_slowly(table.rules, tokens)) << "table " << i << ", " << size;
     }
   }
 }
@@ -149,13 +178,14 @@ TEST(BpeModel, MergesAMillionOfOneLetter) {
   for (TokenId id = 0; id < kMost; ++id) merges.push_back({id, id, id, id + 1});
   const BpeModel model(merges);
   BpeModel::Scratch scratch;
+  Ids tokens;
   for (const std::size_t size : {std::size_t{1'000'000}, std::size_t{1'000'037}}) {
-    scratch.tokens.assign(size, 0);
+    tokens.assign(size, 0);
     Ids expected(size >> kMost, kMost);
     for (TokenId id = kMost; id-- > 0;)
       if ((size >> id & 1) != 0) expected.push_back(id);
     Ids ids;
-    model.merge(scratch, ids);
+    model.merge(tokens, scratch, ids);
     ASSERT_EQ(ids, expected);
   }
 }
@@ -244,15 +274,16 @@ TEST(BpeModel, AnEndMayReachBackToTheBeginning) {
   for (TokenId id = 3; id < kSize; ++id) add(kX, id, id - 2, id + 1);
   const BpeModel model(merges);
   BpeModel::Scratch scratch;
+  Ids tokens;
   for (const std::size_t size : {600U, 1'500U, 2'900U}) {
-    scratch.tokens.assign(size, kX);
+    tokens.assign(size, kX);
     Ids pairs;
-    model.merge(scratch, pairs);
-    EXPECT_EQ(pairs, merged_slowly(rules, scratch.tokens));
-    scratch.tokens.push_back(kY);
+    model.merge(tokens, scratch, pairs);
+    EXPECT_EQ(pairs, merged_slowly(rules, tokens));
+    tokens.push_back(kY);
     Ids one;
-    model.merge(scratch, one);
-    EXPECT_EQ(one, merged_slowly(rules, scratch.tokens));
+    model.merge(tokens, scratch, one);
+    EXPECT_EQ(one, merged_slowly(rules, tokens));
     EXPECT_EQ(one.size(), 1U);
   }
 }
@@ -260,9 +291,10 @@ TEST(BpeModel, AnEndMayReachBackToTheBeginning) {
 TEST(BpeModel, TheLaterOfTwoRulesStands) {
   const BpeModel model({{1, 2, 5, 10}, {1, 2, 3, 11}});
   BpeModel::Scratch scratch;
-  scratch.tokens = {1, 2};
+  Ids tokens;
+  tokens = {1, 2};
   Ids ids;
-  model.merge(scratch, ids);
+  model.merge(tokens, scratch, ids);
   EXPECT_EQ(ids, Ids{11});
 }
 
@@ -294,7 +326,14 @@ void expect_as_spelled(PieceEncoder& encoder, const std::vector<std::string>& pi
   }
   // On the heap, with nothing behind it that could be read.
   const std::vector<char> exact(text.begin(), text.end());
-  encoder.encode(exact.data(), ends, exact.data() + exact.size(), ids);
+  const char* const limit = exact.data() + exact.size();
+  encoder.begin();
+  const std::size_t first = ends.size() / 2;
+  encoder.add(exact.data(), std::span(ends).first(first), limit, ids);
+  const std::uint32_t begin = first == 0 ? 0 : ends[first - 1];
+  for (std::size_t i = first; i < ends.size(); ++i) ends[i] -= begin;
+  encoder.add(exact.data() + begin, std::span(ends).subspan(first), limit, ids);
+  encoder.finish(ids);
   ASSERT_EQ(ids, expected);
 }
 
@@ -318,10 +357,10 @@ TEST(PieceEncoder, RemembersOnlyWhatIsSo) {
       known.add(key, ids, true);
     }
     std::size_t merges = 0;
-    PieceEncoder encoder(known, [&](std::string_view piece, Ids& ids) {
-      ++merges;
-      spell(piece, ids);
-    });
+    PieceEncoder encoder(known, PieceEncoder::one_by_one([&](std::string_view piece, Ids& ids) {
+                           ++merges;
+                           spell(piece, ids);
+                         }));
     // Through the time before there is a memory, and long after what is old has made way.
     std::size_t pieces = 0;
     for (int i = 0; i < 2'000 && !HasFatalFailure(); ++i) {
@@ -335,6 +374,12 @@ TEST(PieceEncoder, RemembersOnlyWhatIsSo) {
     expect_as_spelled(encoder, {"once"});
     expect_as_spelled(encoder, {"once", "once", "once"});
     EXPECT_EQ(merges, before + 1);
+    // A text that was left before its end leaves nothing behind.
+    encoder.begin();
+    Ids lost;
+    const std::string left = "left";
+    encoder.add(left.data(), std::array<std::uint32_t, 1>{4}, left.data() + left.size(), lost);
+    expect_as_spelled(encoder, {"once", "more"});
   }
 }
 

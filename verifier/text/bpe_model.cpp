@@ -11,51 +11,141 @@ namespace {
 
 constexpr std::uint32_t kEnd = std::numeric_limits<std::uint32_t>::max();
 constexpr std::uint64_t kNoPair = Tournament::kNone;
+constexpr std::int32_t kNone = std::numeric_limits<std::int32_t>::max();
+constexpr std::uint32_t kSign = std::uint32_t{1} << 31;
 // Up to here looking through all pairs for the best is faster than a tournament.
-constexpr std::size_t kFew = 32;
+constexpr std::size_t kFew = 31;
+constexpr std::uint32_t kPlaces = kFew + 1;
+constexpr std::size_t kTogether = 8;  // words, of which each step waits for memory
 // Longer runs of tokens are merged in windows; one fits into the first cache.
 constexpr std::size_t kWindow = 512;
 
 }  // namespace
 
-// Between two guards, which merge with nothing.
-void BpeModel::merge_few(TokenSpan tokens, std::vector<TokenId>& ids) const {
-  const std::size_t size = tokens.size();
-  std::array<TokenId, kFew + 2> token;
-  std::array<std::uint64_t, kFew + 2> pair;  // a token and the next: rank << 32 | place
-  std::array<std::uint8_t, kFew + 2> next;
-  std::array<std::uint8_t, kFew + 2> previous;
-  const auto note = [&](std::size_t at, std::uint32_t rank) {
-    pair[at] = std::uint64_t{rank} << 32 | at;
-    merges_.fetch(rank);
-  };
-  token[0] = token[size + 1] = kNoToken;
-  std::copy(tokens.begin(), tokens.end(), token.begin() + 1);
-  for (std::size_t at = 0; at <= size; ++at) {
-    next[at] = static_cast<std::uint8_t>(at + 1);
-    previous[at + 1] = static_cast<std::uint8_t>(at);
-    note(at, merges_.first_rank(token[at], token[at + 1]));
-  }
-  for (;;) {
-    std::uint64_t best = kNoPair;
-    for (std::size_t at = 1; at < size; ++at) best = std::min(best, pair[at]);
-    if (best >> 32 == MergeTable::kNoRank) break;
-    const auto at = static_cast<std::uint8_t>(best);
-    const std::uint8_t right = next[at];
-    const auto rank = static_cast<std::uint32_t>(best >> 32);
-    const TokenId merged = merges_.merged(rank, token[at], token[right]);
-    if (merged == kNoToken) {
-      pair[at] = kNoPair;
-      continue;
+// A short word while it is merged, between two guards, which merge with nothing.
+class BpeModel::Word {
+ public:
+  void begin(TokenSpan tokens, const MergeTable& merges) {
+    size_ = tokens.size();
+    token_[0] = token_[size_ + 1] = kNoToken;
+    for (std::size_t at = 0; at < size_; ++at) token_[at + 1] = tokens[at];
+    pair_.fill(kNone);
+    for (std::size_t at = 0; at <= size_; ++at) {
+      next_[at] = static_cast<std::uint8_t>(at + 1);
+      previous_[at + 1] = static_cast<std::uint8_t>(at);
+      note(at, merges.first_rank(token_[at], token_[at + 1]), merges);
     }
-    token[at] = merged;
-    next[at] = next[right];
-    previous[next[at]] = at;
-    pair[right] = kNoPair;
-    note(at, merges_.rank(merged, token[next[at]]));
-    note(previous[at], merges_.rank(token[previous[at]], merged));
+    after_ = before_ = {};
+    forget();
   }
-  for (std::size_t at = 1; at <= size; at = next[at]) ids.push_back(token[at]);
+
+  // Merges one pair; false when there is none.
+  bool step(const MergeTable& merges) {
+    note(after_at_, merges.rank(after_), merges);
+    note(before_at_, merges.rank(before_), merges);
+    const std::int32_t best = least();
+    if (best >= 0) return false;
+    const std::uint32_t at = static_cast<std::uint32_t>(best) % kPlaces;
+    const std::uint32_t rank = (static_cast<std::uint32_t>(best) ^ kSign) / kPlaces;
+    const std::uint8_t right = next_[at];
+    const TokenId merged = merges.merged(rank, token_[at], token_[right]);
+    if (merged == kNoToken) {
+      pair_[at] = kNone;
+      forget();
+      return true;
+    }
+    token_[at] = merged;
+    next_[at] = next_[right];
+    previous_[next_[at]] = static_cast<std::uint8_t>(at);
+    pair_[right] = kNone;
+    look(at, merges);
+    return true;
+  }
+
+  void append_to(std::vector<TokenId>& ids) const {
+    for (std::size_t at = 1; at <= size_; at = next_[at]) ids.push_back(token_[at]);
+  }
+
+  // What of ranks fits beside a place.
+  static constexpr std::uint32_t kRanks = kSign / kPlaces;
+
+ private:
+  static constexpr std::size_t kTogether = 8;  // pairs that are compared
+  static constexpr std::size_t kNowhere = kFew + kTogether;
+
+  void note(std::size_t at, std::uint32_t rank, const MergeTable& merges) {
+    static_assert(MergeTable::kNoRank * kPlaces >= kSign);
+    pair_[at] =
+        static_cast<std::int32_t>((rank * kPlaces + static_cast<std::uint32_t>(at)) ^ kSign);
+    merges.fetch(rank);
+  }
+
+  // Asks what the token there becomes with its neighbours, which the next step is told.
+  void look(std::size_t at, const MergeTable& merges) {
+    after_at_ = at;
+    after_ = merges.look(token_[at], token_[next_[at]]);
+    before_at_ = previous_[at];
+    before_ = merges.look(token_[before_at_], token_[at]);
+  }
+  void forget() { after_at_ = before_at_ = kNowhere; }
+
+  // Eight by eight, which compilers make vectors of.
+  std::int32_t least() const {
+    std::array<std::int32_t, kTogether> least;
+    std::copy_n(pair_.begin(), kTogether, least.begin());
+    for (std::size_t at = kTogether; at < size_; at += kTogether)
+      for (std::size_t i = 0; i < kTogether; ++i) least[i] = std::min(least[i], pair_[at + i]);
+    for (std::size_t half = kTogether / 2; half > 0; half /= 2)
+      for (std::size_t i = 0; i < half; ++i) least[i] = std::min(least[i], least[i + half]);
+    return least[0];
+  }
+
+  std::size_t size_;
+  std::array<TokenId, kFew + 2> token_;
+  // A token and the next: the rank, and the place in the low bits; less 2^31, so that those that do
+  // not merge are not negative. Room for whole eights.
+  std::array<std::int32_t, kNowhere + 1> pair_;
+  std::array<std::uint8_t, kFew + 2> next_;
+  std::array<std::uint8_t, kFew + 2> previous_;
+  // The pairs that the last step made.
+  std::size_t after_at_;
+  std::size_t before_at_;
+  MergeTable::Look after_;
+  MergeTable::Look before_;
+};
+
+void BpeModel::merge_all(std::span<const TokenSpan> words, Scratch& scratch,
+                         std::vector<TokenId>& ids, std::span<std::size_t> ends) const {
+  std::array<Word, kTogether> open;
+  std::array<Word*, kTogether> at_work;
+  for (std::size_t first = 0; first < words.size(); first += kTogether) {
+    const auto group = words.subspan(first, std::min(kTogether, words.size() - first));
+    std::size_t left = 0;
+    const auto is_short = [&](TokenSpan word) {
+      return word.size() <= kFew && merges_.ranks() <= Word::kRanks;
+    };
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      if (!is_short(group[i])) continue;
+      open[i].begin(group[i], merges_);
+      at_work[left++] = &open[i];
+    }
+    while (left > 0) {
+      std::size_t kept = 0;
+      for (std::size_t i = 0; i < left; ++i) {
+        at_work[kept] = at_work[i];
+        kept += at_work[i]->step(merges_) ? std::size_t{1} : 0;
+      }
+      left = kept;
+    }
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      if (is_short(group[i])) {
+        open[i].append_to(ids);
+      } else {
+        merge_long(group[i], scratch, ids);
+      }
+      if (!ends.empty()) ends[first + i] = ids.size();
+    }
+  }
 }
 
 void BpeModel::merge_many(TokenSpan tokens, Scratch& scratch) const {
@@ -108,9 +198,7 @@ void BpeModel::merge_many(TokenSpan tokens, Scratch& scratch) const {
 // alone and any two neighbours come out of theirs: the first merge across a border would happen
 // among its two neighbours alone as well. All neighbours here come out of one window, since two
 // windows meet in a token that both have made.
-void BpeModel::merge(Scratch& scratch, std::vector<TokenId>& ids) const {
-  const TokenSpan tokens = scratch.tokens;
-  if (tokens.size() <= kFew) return merge_few(tokens, ids);
+void BpeModel::merge_long(TokenSpan tokens, Scratch& scratch, std::vector<TokenId>& ids) const {
   const std::size_t before = ids.size();
   std::size_t window = kWindow;
   std::size_t begin = 0;

@@ -4,35 +4,26 @@
 #include <string>
 #include <utility>
 
-#include "verifier/text/whole_pieces.h"
+#include "verifier/text/bpe_piece_model.h"
 
 namespace countermark::text {
 namespace {
 
-class ByteBpe final : public PieceModel {
+class ByteBpe final : public BpePieceModel {
  public:
   explicit ByteBpe(ByteBpeParts parts)
-      : whole_pieces_(std::move(parts.whole_pieces)), parts_(std::move(parts)) {}
-
-  PieceEncoder::Merge merge() const override {
-    return [this, scratch = BpeModel::Scratch()](std::string_view piece,
-                                                 std::vector<TokenId>& ids) mutable {
-      if (const auto whole = whole_pieces_.find(piece)) {
-        ids.push_back(*whole);
-        return;
-      }
-      scratch.tokens.clear();
-      for (const char c : piece) {
-        const TokenId token = parts_.byte_tokens[static_cast<unsigned char>(c)];
-        if (token != kNoToken) scratch.tokens.push_back(token);
-      }
-      parts_.model.merge(scratch, ids);
-    };
-  }
+      : BpePieceModel(std::move(parts.whole_pieces), std::move(parts.model)),
+        byte_tokens_(parts.byte_tokens) {}
 
  private:
-  WholePieces whole_pieces_;
-  ByteBpeParts parts_;  // less whole_pieces
+  void split(std::string_view piece, std::vector<TokenId>& tokens) const override {
+    for (const char c : piece) {
+      const TokenId token = byte_tokens_[static_cast<unsigned char>(c)];
+      if (token != kNoToken) tokens.push_back(token);
+    }
+  }
+
+  std::array<TokenId, 256> byte_tokens_;
 };
 
 }  // namespace

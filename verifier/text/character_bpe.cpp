@@ -4,32 +4,20 @@
 #include <algorithm>
 #include <utility>
 
+#include "verifier/text/bpe_piece_model.h"
 #include "verifier/text/unicode_text.h"
-#include "verifier/text/whole_pieces.h"
 
 namespace countermark::text {
 namespace {
 
-class CharacterBpe final : public PieceModel {
+class CharacterBpe final : public BpePieceModel {
  public:
   explicit CharacterBpe(CharacterBpeParts parts)
-      : whole_pieces_(std::move(parts.whole_pieces)), parts_(std::move(parts)) {}
-
-  PieceEncoder::Merge merge() const override {
-    return [this, scratch = BpeModel::Scratch()](std::string_view piece,
-                                                 std::vector<TokenId>& ids) mutable {
-      if (const auto whole = whole_pieces_.find(piece)) {
-        ids.push_back(*whole);
-        return;
-      }
-      scratch.tokens.clear();
-      add_characters(piece, scratch.tokens);
-      parts_.model.merge(scratch, ids);
-    };
-  }
+      : BpePieceModel(std::move(parts.whole_pieces), std::move(parts.model)),
+        parts_(std::move(parts)) {}
 
  private:
-  void add_characters(std::string_view piece, std::vector<TokenId>& tokens) const {
+  void split(std::string_view piece, std::vector<TokenId>& tokens) const override {
     // As in the library, the bytes of characters overtake what is unknown before them.
     bool is_pending = false;
     for (std::size_t at = 0; at < piece.size();) {
@@ -56,8 +44,7 @@ class CharacterBpe final : public PieceModel {
     return true;
   }
 
-  WholePieces whole_pieces_;
-  CharacterBpeParts parts_;  // less whole_pieces
+  CharacterBpeParts parts_;  // less whole_pieces and model
 };
 
 }  // namespace

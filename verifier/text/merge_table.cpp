@@ -54,14 +54,13 @@ MergeTable::MergeTable(std::vector<Merge> merges) : merges_(std::move(merges)) {
 
 // Gives ranks without gaps to merges that are sorted by theirs, and puts an end behind them.
 void MergeTable::renumber() {
-  std::uint32_t ranks = 0;
   for (std::size_t i = 0, next = 0; i < merges_.size(); i = next) {
     firsts_.push_back(static_cast<std::uint32_t>(i));
     const std::uint32_t rank = merges_[i].rank;
-    for (; next < merges_.size() && merges_[next].rank == rank; ++next) merges_[next].rank = ranks;
-    ++ranks;
+    for (; next < merges_.size() && merges_[next].rank == rank; ++next) merges_[next].rank = ranks_;
+    ++ranks_;
   }
-  if (ranks == merges_.size()) firsts_ = {};
+  if (ranks_ == merges_.size()) firsts_ = {};
   merges_.push_back({kNoToken, kNoToken, kNoRank, kNoToken});
 }
 

@@ -36,13 +36,31 @@ class MergeTable {
   // order and without gaps.
   explicit MergeTable(std::vector<Merge> merges);
 
+  // How many different ranks there are.
+  std::uint32_t ranks() const { return ranks_; }
+
+  // Where the rank of a pair is: a moment between the two steps is well spent on something else.
+  struct Look {
+    std::uint32_t place;
+    std::uint32_t mark;
+  };
+  Look look(TokenId left, TokenId right) const {
+    const std::uint64_t hashed = hash(left, right);
+    const std::size_t at = place(hashed, pilots_[hashed >> pilot_shift_]);
+    __builtin_prefetch(&notes_[at]);
+    return {static_cast<std::uint32_t>(at), mark(hashed)};
+  }
+
   // The rank of a pair, kNoRank if it has none, or, for one in some thousand of those that have
   // none, that of another pair: `merged` knows.
-  std::uint32_t rank(TokenId left, TokenId right) const {
-    const std::uint64_t hashed = hash(left, right);
-    const std::uint32_t note = notes_[place(hashed, pilots_[hashed >> pilot_shift_])];
-    return ((note ^ mark(hashed)) & ~numbers_) == 0 ? (note & numbers_) - 1 : kNoRank;
+  std::uint32_t rank(Look look) const {
+    const std::uint32_t note = notes_[look.place];
+    // All bits for a mark that is another's. Compilers would make a branch of a comparison, which
+    // waits for the note and is guessed wrong.
+    const std::uint32_t is_other = 0U - at_least(1, (note ^ look.mark) & ~numbers_);
+    return ((note & numbers_) - 1) | is_other;
   }
+  std::uint32_t rank(TokenId left, TokenId right) const { return rank(look(left, right)); }
 
   // The same, at once for single bytes, which have the lowest ids of most vocabularies.
   std::uint32_t first_rank(TokenId left, TokenId right) const {
@@ -57,7 +75,7 @@ class MergeTable {
   }
   // Before `merged` may be asked for a rank.
   void fetch(std::uint32_t rank) const {
-    const std::size_t at = rank == kNoRank ? 0 : rank;
+    const std::size_t at = rank & (at_least(kNoRank, rank) - 1);
     if (firsts_.empty())
       __builtin_prefetch(&merges_[at]);
     else
@@ -67,6 +85,11 @@ class MergeTable {
  private:
   static constexpr TokenId kLow = 256;
 
+  // 1 if `value` is at least `least`, which is not 0; else 0.
+  static std::uint32_t at_least(std::uint32_t least, std::uint32_t value) {
+    return static_cast<std::uint32_t>((std::uint64_t{value} + (std::uint64_t{1} << 32) - least) >>
+                                      32);
+  }
   // Different for different pairs: each step can be undone.
   std::uint64_t hash(TokenId left, TokenId right) const {
     const std::uint64_t pair = std::uint64_t{left} << 32 | right;
@@ -83,6 +106,7 @@ class MergeTable {
   void renumber();
   bool fill();
 
+  std::uint32_t ranks_ = 0;
   std::uint64_t multiplier_ = 0;
   int pilot_shift_;  // leaves as many bits of a hash as there are pilots
   int shift_;        // and notes

@@ -18,7 +18,6 @@ namespace {
 
 constexpr std::size_t kLine = 64;                        // of memory
 constexpr std::size_t kHugePage = std::size_t{2} << 20;  // of x86-64 and ARMv8
-constexpr std::size_t kMetSlots = std::size_t{1} << 17;  // of a generation; half of them used
 constexpr std::size_t kMetWords = std::size_t{1} << 19;
 
 }  // namespace
@@ -52,6 +51,8 @@ void ShortPieces::add(const Key& key, TokenSpan ids, bool only_if_free) {
   entry.ids[0] |= static_cast<TokenId>(ids.size()) << kIdBits;
   Entry* const row_begin = &entries_[row(key)];
   Entry* const row_end = row_begin + kRow;
+  if (std::any_of(row_begin, row_end, [&](const Entry& each) { return each.key.equals(key); }))
+    return;
   Entry* const free =
       std::find_if(row_begin, row_end, [](const Entry& each) { return each.key.high == 0; });
   if (free != row_end) {
@@ -83,13 +84,13 @@ void MetPieces::add(std::string_view piece, std::uint32_t hash, TokenSpan ids) {
 }
 
 bool MetPieces::Generation::is_full() const {
-  return used == kMetSlots / 2 || words.size() >= kMetWords;
+  return used == kSlots / 2 || words.size() >= kMetWords;
 }
 
 std::optional<TokenSpan> MetPieces::Generation::find(std::string_view piece,
                                                      std::uint32_t hash) const {
   if (used == 0) return std::nullopt;
-  for (std::size_t at = hash % kMetSlots;; at = (at + 1) % kMetSlots) {
+  for (std::size_t at = hash % kSlots;; at = (at + 1) % kSlots) {
     const Entry& entry = entries[at];
     if (entry.bytes_size == 0) return std::nullopt;
     if (entry.hash != hash || entry.bytes_size != piece.size()) continue;
@@ -99,9 +100,9 @@ std::optional<TokenSpan> MetPieces::Generation::find(std::string_view piece,
 }
 
 void MetPieces::Generation::add(std::string_view piece, std::uint32_t hash, TokenSpan ids) {
-  entries.resize(kMetSlots);
-  std::size_t at = hash % kMetSlots;
-  while (entries[at].bytes_size != 0) at = (at + 1) % kMetSlots;
+  entries.resize(kSlots);
+  std::size_t at = hash % kSlots;
+  while (entries[at].bytes_size != 0) at = (at + 1) % kSlots;
   entries[at] = {hash, static_cast<std::uint32_t>(words.size()),
                  static_cast<std::uint16_t>(piece.size()), static_cast<std::uint16_t>(ids.size())};
   ++used;

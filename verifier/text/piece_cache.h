@@ -85,7 +85,7 @@ class ShortPieces {
     return (static_cast<std::uint32_t>(mixed >> 64) ^ static_cast<std::uint32_t>(mixed)) &
            static_cast<std::uint32_t>(capacity_ - kRow);
   }
-  void fetch(std::size_t row) const { __builtin_prefetch(&entries_[row]); }
+  void fetch(std::size_t row) const { __builtin_prefetch(&entries_[row], 0, 2); }
 
   // Null when there is none. Which of the two of a row it is, no processor can guess: that takes no
   // branch.
@@ -95,8 +95,8 @@ class ShortPieces {
     return entry->key.equals(key) ? entry : nullptr;
   }
 
-  // Adds a piece that find does not find; not when it is too long or its ids are too many. In a
-  // full row the oldest makes way, unless `only_if_free`.
+  // Adds a piece, unless it is there, it is too long or its ids are too many. In a full row the
+  // oldest makes way, unless `only_if_free`.
   void add(const Key& key, TokenSpan ids, bool only_if_free);
 
  private:
@@ -127,10 +127,16 @@ class MetPieces {
  public:
   static constexpr std::size_t kLongest = 512;
 
+  // Before find() wants it.
+  void fetch(std::uint32_t hash) const {
+    young_.fetch(hash);
+    old_.fetch(hash);
+  }
+
   // The result stands until the next call.
   std::optional<TokenSpan> find(std::string_view piece, std::uint32_t hash);
 
-  // Adds a piece that find does not find.
+  // Adds a piece; one that is there already only takes room.
   void add(std::string_view piece, std::uint32_t hash, TokenSpan ids);
 
   static std::uint32_t hash(std::string_view piece);
@@ -142,12 +148,17 @@ class MetPieces {
     std::uint16_t bytes_size;  // 0: free
     std::uint16_t ids_size;
   };
+  static constexpr std::size_t kSlots = std::size_t{1} << 17;  // of a generation; half of them used
+
   struct Generation {
     std::vector<Entry> entries{};  // open addressing; none before the first piece
     std::size_t used = 0;
     std::vector<TokenId> words{};
 
     bool is_full() const;
+    void fetch(std::uint32_t hash) const {
+      if (used != 0) __builtin_prefetch(&entries[hash % kSlots]);
+    }
     std::optional<TokenSpan> find(std::string_view piece, std::uint32_t hash) const;
     void add(std::string_view piece, std::uint32_t hash, TokenSpan ids);
     void clear();

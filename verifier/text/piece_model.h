@@ -14,8 +14,7 @@ class PieceModel {
   PieceModel& operator=(const PieceModel&) = delete;
   virtual ~PieceModel() = default;
 
-  // Appends what a piece that is not empty becomes. One thread's own: it works in memory that it
-  // keeps. The model outlives it.
+  // One thread's own: it works in memory that it keeps. The model outlives it.
   virtual PieceEncoder::Merge merge() const = 0;
 };
 

@@ -11,6 +11,8 @@
 namespace countermark::text {
 namespace {
 
+constexpr std::size_t kTogether = 64;  // words of the vocabulary that are merged at once
+
 class PipelineTokenizer final : public Tokenizer {
  public:
   PipelineTokenizer(std::string sha256, Pipeline pipeline,
@@ -20,15 +22,23 @@ class PipelineTokenizer final : public Tokenizer {
         words_(ShortPieces::room_for(words.size())) {
     // By what they become, not as themselves: merges may never lead to a word.
     const PieceEncoder::Merge merge = parts_.model->merge();
+    std::vector<std::string_view> few;
     std::vector<TokenId> ids;
+    std::vector<std::size_t> ends;
+    const auto learn = [&] {
+      ids.clear();
+      ends.resize(few.size());
+      merge(few, ids, ends);
+      for (std::size_t i = 0, begin = 0; i < few.size(); begin = ends[i++])
+        words_.add(ShortPieces::key(few[i]), TokenSpan(ids).subspan(begin, ends[i] - begin), true);
+      few.clear();
+    };
     for (const std::string_view word : words) {
       if (word.empty() || word.size() > ShortPieces::kLongest) continue;
-      const ShortPieces::Key key = ShortPieces::key(word);
-      if (words_.find(key, words_.row(key)) != nullptr) continue;
-      ids.clear();
-      merge(word, ids);
-      words_.add(key, ids, true);
+      few.push_back(word);
+      if (few.size() == kTogether) learn();
     }
+    learn();
   }
 
   std::size_t vocab_size() const noexcept override { return parts_.bytes_of.size(); }
@@ -89,12 +99,15 @@ class PipelineTokenizer final : public Tokenizer {
       text = with_marks(text, begins);
       Pieces pieces(parts_.pretokenizer, text);
       std::array<std::uint32_t, PieceEncoder::kMostPieces> ends;
+      pieces_.begin();
       for (;;) {
         COUNTERMARK_TRY(const Pieces::Batch batch, pieces.next(ends));
-        if (batch.count == 0) return {};
-        pieces_.encode(batch.begin, std::span(ends).first(batch.count), text.data() + text.size(),
-                       ids);
+        if (batch.count == 0) break;
+        pieces_.add(batch.begin, std::span(ends).first(batch.count), text.data() + text.size(),
+                    ids);
       }
+      pieces_.finish(ids);
+      return {};
     }
 
     std::string_view with_marks(std::string_view text, bool begins) {

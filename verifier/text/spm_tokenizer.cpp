@@ -110,6 +110,7 @@ class SpmTokenizer final : public Tokenizer {
  private:
   struct Scratch {
     BpeModel::Scratch model{};
+    std::vector<TokenId> tokens{};
     std::vector<TokenId> merged{};
     std::string bytes{};
   };
@@ -118,9 +119,10 @@ class SpmTokenizer final : public Tokenizer {
    public:
     explicit SpmEncoder(const SpmTokenizer& tokenizer)
         : tokenizer_(tokenizer),
-          pieces_(tokenizer.words_, [this](std::string_view piece, auto& ids) {
-            tokenizer_.merge(piece, scratch_, ids);
-          }) {}
+          pieces_(tokenizer.words_,
+                  PieceEncoder::one_by_one([this](std::string_view piece, auto& ids) {
+                    tokenizer_.merge(piece, scratch_, ids);
+                  })) {}
 
     Status encode(std::string_view text, std::vector<TokenId>& ids) override {
       COUNTERMARK_CHECK(check_text(text));
@@ -145,7 +147,7 @@ class SpmTokenizer final : public Tokenizer {
         first_ = ' ';
         first_ += text.substr(0, at);
         const auto end = static_cast<std::uint32_t>(first_.size());
-        pieces_.encode(first_.data(), {&end, 1}, first_.data() + first_.size(), ids);
+        pieces_.add(first_.data(), {&end, 1}, first_.data() + first_.size(), ids);
       }
       std::array<std::uint32_t, PieceEncoder::kMostPieces> ends;
       while (at < text.size()) {
@@ -155,9 +157,10 @@ class SpmTokenizer final : public Tokenizer {
           at = tokenizer_.word_end(text, at);
           ends[count++] = static_cast<std::uint32_t>(at - begin);
         }
-        pieces_.encode(text.data() + begin, std::span(ends).first(count), text.data() + text.size(),
-                       ids);
+        pieces_.add(text.data() + begin, std::span(ends).first(count), text.data() + text.size(),
+                    ids);
       }
+      pieces_.finish(ids);
     }
 
     const SpmTokenizer& tokenizer_;
@@ -187,13 +190,13 @@ class SpmTokenizer final : public Tokenizer {
 
   // Appends what a word becomes, in which spaces stand for U+2581.
   void merge(std::string_view word, Scratch& scratch, std::vector<TokenId>& ids) const {
-    scratch.model.tokens.clear();
+    scratch.tokens.clear();
     for (std::size_t at = 0; at < word.size();) {
       const std::uint32_t c = read_character(word, at);
-      scratch.model.tokens.push_back(symbol(c == ' ' ? kSpaceMark : c));
+      scratch.tokens.push_back(symbol(c == ' ' ? kSpaceMark : c));
     }
     scratch.merged.clear();
-    model_.merge(scratch.model, scratch.merged);
+    model_.merge(scratch.tokens, scratch.model, scratch.merged);
     for (const TokenId id : scratch.merged) append(id, scratch.bytes, ids);
   }
 

@@ -20,11 +20,12 @@ class Unigram final : public PieceModel {
   explicit Unigram(UnigramParts parts) : parts_(std::move(parts)) {}
 
   PieceEncoder::Merge merge() const override {
-    return [this, scratch = Scratch()](std::string_view piece, std::vector<TokenId>& ids) mutable {
-      search(piece, scratch);
-      collect(piece, scratch);
-      ids.insert(ids.end(), scratch.reversed.rbegin(), scratch.reversed.rend());
-    };
+    return PieceEncoder::one_by_one(
+        [this, scratch = Scratch()](std::string_view piece, std::vector<TokenId>& ids) mutable {
+          search(piece, scratch);
+          collect(piece, scratch);
+          ids.insert(ids.end(), scratch.reversed.rbegin(), scratch.reversed.rend());
+        });
   }
 
  private:
