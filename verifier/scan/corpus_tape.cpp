@@ -120,6 +120,7 @@ Status CorpusTape::Writer::append_lanes(std::size_t channel, std::uint32_t docum
                                         std::span<const std::uint64_t> fingerprints,
                                         std::span<const std::uint32_t> scores, Lanes lanes) {
   constexpr std::size_t kAhead = 24;
+  constexpr std::size_t kLineWords = 16;  // so many streams no processor fetches ahead by itself
   TapeState& state = *buffers_->state;
   const std::size_t size = fingerprints.size();
   assert(scores.size() == size * lanes);
@@ -152,6 +153,7 @@ Status CorpusTape::Writer::append_lanes(std::size_t channel, std::uint32_t docum
     for (std::size_t lane = 0; lane < lanes; ++lane)
       at[kRecordHead + lane] = scores[lane * size + i];
     mine.at = at + kRecordHead + lanes;
+    __builtin_prefetch(mine.at + kLineWords, 1);
   }
   if (lost > 0) state.documents()->lose(channel, document, lost, lost_sums);
   return {};
