@@ -2,7 +2,6 @@
 // JSON Lines from a file to documents, plain and compressed, beside a plain read and memchr over
 // the same bytes. 64 MiB of records of 4 KiB, which the system's cache holds.
 #include <benchmark/benchmark.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -13,6 +12,7 @@
 #include "tests/support/compress.h"
 #include "tests/support/random_numbers.h"
 #include "verifier/io/file.h"
+#include "verifier/io/temporary_folder.h"
 #include "verifier/text/raw_records.h"
 
 namespace countermark {
@@ -48,8 +48,6 @@ std::string make_lines() {
 // The same lines in three files, removed at the end.
 struct Files {
   Files() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "countermark-XXXXXX").string();
-    folder = ::mkdtemp(pattern.data());
     const auto write = [this](const char* name, const std::string& bytes) {
       std::ofstream(folder / name, std::ios::binary) << bytes;
     };
@@ -57,12 +55,10 @@ struct Files {
     write("a.jsonl.gz", gzip(lines));
     write("a.jsonl.zst", zstd(lines));
   }
-  Files(const Files&) = delete;
-  Files& operator=(const Files&) = delete;
-  ~Files() { std::filesystem::remove_all(folder); }
 
   std::string lines = make_lines();
-  std::filesystem::path folder{};
+  io::TemporaryFolder owned = io::TemporaryFolder::create().value();
+  std::filesystem::path folder = owned.path();
 };
 
 const Files& files() {

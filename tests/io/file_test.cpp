@@ -11,26 +11,20 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <thread>
 #include <vector>
+
+#include "tests/support/folder_test.h"
 
 namespace countermark::io {
 namespace {
 
 namespace fs = std::filesystem;
 
-class Files : public testing::Test {
+class Files : public tests::FolderTest {
  protected:
-  Files() {
-    std::string pattern = (fs::temp_directory_path() / "countermark-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-  }
-  ~Files() override { fs::remove_all(folder_); }
-
-  std::string path(const char* name) const { return (folder_ / name).string(); }
   std::vector<std::string> names() const {
     std::vector<std::string> all;
     for (const auto& entry : fs::directory_iterator(folder_))
@@ -43,8 +37,6 @@ class Files : public testing::Test {
     EXPECT_EQ(::stat(name.c_str(), &status), 0);
     return status.st_mode & 07777;
   }
-
-  fs::path folder_;
 };
 
 std::string pattern_of(std::size_t size) {

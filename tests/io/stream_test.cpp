@@ -3,16 +3,14 @@
 
 #include <gtest/gtest.h>
 #include <isa-l/crc.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 
 #include "tests/support/compress.h"
+#include "tests/support/folder_test.h"
 
 namespace countermark::io {
 namespace {
@@ -20,22 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 using namespace std::string_literals;
 
-class Streams : public testing::Test {
- protected:
-  Streams() {
-    std::string pattern = (fs::temp_directory_path() / "countermark-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-  }
-  ~Streams() override { fs::remove_all(folder_); }
-
-  std::string write(const std::string& name, std::string_view bytes) {
-    const std::string path = (folder_ / name).string();
-    std::ofstream(path, std::ios::binary) << bytes;
-    return path;
-  }
-
-  fs::path folder_{};
-};
+class Streams : public tests::FolderTest {};
 
 struct Reading {
   std::string bytes{};
@@ -180,7 +163,7 @@ TEST_F(Streams, ANameThatTheBytesContradict) {
   }
   EXPECT_FALSE(open_stream(write("a.gz", zstd("x"))));
   EXPECT_FALSE(open_stream(write("a.zst", gzip("x"))));
-  EXPECT_EQ(open_stream((folder_ / "none.gz").string()).error().code, ErrorCode::kIo);
+  EXPECT_EQ(open_stream(path("none.gz")).error().code, ErrorCode::kIo);
 }
 
 TEST_F(Streams, ManyMembersAndFrames) {

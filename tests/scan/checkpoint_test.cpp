@@ -148,14 +148,14 @@ TEST_F(Checkpoint, FindsEveryDamageOfItsManifest) {
   for (std::size_t at = 0; at < manifest.size(); ++at) {
     std::string flipped = manifest;
     flipped[at] = static_cast<char>(flipped[at] ^ 1);
-    overwrite(state() + "/manifest", flipped);
+    write(state() + "/manifest", flipped);
     const Result<CorpusTape> tape = CorpusTape::open(options());
     ASSERT_FALSE(tape) << at;
     ASSERT_EQ(tape.error().code, ErrorCode::kInvalidInput);
   }
-  overwrite(state() + "/manifest", manifest);
+  write(state() + "/manifest", manifest);
   const std::string second = io::read_file(state() + "/fragment-000002").value();
-  overwrite(state() + "/fragment-000001", second);
+  write(state() + "/fragment-000001", second);
   const Result<CorpusTape> swapped = CorpusTape::open(options());
   ASSERT_FALSE(swapped);
   EXPECT_EQ(swapped.error().file, state() + "/fragment-000001");

@@ -127,7 +127,7 @@ TEST_F(Merge, FindsEveryDamageAndNamesTheFile) {
   const std::string damaged = path("damaged");
   std::string said;
   const auto expect_refused = [&](std::string_view with, const std::string& what) {
-    overwrite(damaged, with);
+    write(damaged, with);
     const ErrorCode code = refusal({damaged}, said);
     ASSERT_TRUE(code == ErrorCode::kInvalidInput || code == ErrorCode::kUnsupported) << what;
     ASSERT_TRUE(said.starts_with(damaged + " (byte ")) << said;

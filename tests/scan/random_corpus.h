@@ -3,12 +3,9 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <atomic>
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <set>
 #include <string>
@@ -17,29 +14,14 @@
 #include <tuple>
 #include <vector>
 
+#include "tests/support/folder_test.h"
 #include "tests/support/random_numbers.h"
 #include "verifier/scan/corpus_tape.h"
 #include "verifier/scan/merge.h"
 
 namespace countermark::scan {
 
-class Scan : public testing::Test {
- protected:
-  Scan() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "countermark-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-  }
-  ~Scan() override { std::filesystem::remove_all(folder_); }
-
-  // Without a sync: for many damaged files.
-  static void overwrite(const std::string& file, std::string_view bytes) {
-    std::ofstream(file, std::ios::binary | std::ios::trunc) << bytes;
-  }
-
-  std::string path(const std::string& name) const { return (folder_ / name).string(); }
-
-  std::filesystem::path folder_;
-};
+class Scan : public tests::FolderTest {};
 
 struct RandomDocument {
   DocumentRow row{};

@@ -15,7 +15,7 @@ class Inputs : public Reading {
 
   // What an input below the folder stands for, without the folder's name; or the error's message.
   std::vector<std::string> expanded(const std::string& input) {
-    const auto files = expand_inputs({(folder_ / input).string()});
+    const auto files = expand_inputs({path(input)});
     if (!files) return {"error: " + files.error().message};
     std::vector<std::string> out;
     for (const std::string& file : *files) out.push_back(file.substr(folder_.string().size() + 1));

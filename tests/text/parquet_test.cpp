@@ -28,7 +28,7 @@ TEST_F(Parquet, RowsAreRecords) {
   python_is(
       "echo '{\"text\": \"a\"}'; echo '?{\"field\": \"text\", \"message\": \"expected UTF-8\"}'\n"
       "echo '{\"id\": \"x\", \"text\": \"b\"}'\n");
-  const std::string path = (folder_ / "a.parquet").string();
+  const std::string path = this->path("a.parquet");
   const Outcome outcome = all_of(path);
   ASSERT_EQ(outcome.documents.size(), 2U);
   EXPECT_EQ(outcome.documents[0].id, path + ":1");
@@ -41,7 +41,7 @@ TEST_F(Parquet, RowsAreRecords) {
 
 TEST_F(Parquet, TheReaderIsToldWhatToRead) {
   python_is("printf '{\"text\": \"'; printf '%s;' \"$@\" $PYTHONSAFEPATH; echo '\"}'\n");
-  const std::string path = (folder_ / "a b.parquet").string();
+  const std::string path = this->path("a b.parquet");
   EXPECT_EQ(shown(all_of(path).documents.at(0)), "-m;countermark.parquet;--;" + path + ";1;");
   ReaderOptions options;
   options.text_field = "text";
@@ -59,7 +59,7 @@ TEST_F(Parquet, DamageEndsTheReading) {
   python_is(
       "echo '{\"text\": \"a\"}'\n"
       "echo '!{\"field\": \"row group 3, column text\", \"message\": \"bad page\"}'\n");
-  const std::string path = (folder_ / "a.parquet").string();
+  const std::string path = this->path("a.parquet");
   const Outcome outcome = all_of(path);
   EXPECT_EQ(outcome.documents.size(), 1U);
   ASSERT_EQ(outcome.errors.size(), 1U);
@@ -68,7 +68,7 @@ TEST_F(Parquet, DamageEndsTheReading) {
 }
 
 TEST_F(Parquet, WhatIsMissingIsSaid) {
-  const std::string path = (folder_ / "a.parquet").string();
+  const std::string path = this->path("a.parquet");
   for (const char* script : {"exit 1", "echo No module named countermark >&2; exit 1", "exit 3"}) {
     python_is(script);
     const Outcome outcome = all_of(path);
@@ -98,7 +98,7 @@ TEST_F(Parquet, WhatIsMissingIsSaid) {
 
 TEST_F(Parquet, AReaderThatIsLeftIsEnded) {
   python_is("while echo '{\"text\": \"a\"}'; do :; done");
-  auto reader = open_documents((folder_ / "a.parquet").string(), {});
+  auto reader = open_documents(path("a.parquet"), {});
   ASSERT_TRUE((*reader)->next());
   reader->reset();
 }

@@ -120,7 +120,7 @@ TEST_F(Sources, AnyPlaceBetweenRecordsWillDo) {
 
 TEST_F(Sources, OneInputAfterTheOther) {
   const std::vector<std::string> inputs = {write("a.jsonl", "{\"text\": \"a\"}\n"),
-                                           (folder_ / "none.jsonl").string(),
+                                           path("none.jsonl"),
                                            write("empty.csv", ""),
                                            write("b.txt", "b"),
                                            write("c.json", "[{\"text\": \"c\"}, "),
@@ -203,7 +203,7 @@ TEST_F(Sources, MemoryIsGivenBack) {
 
 TEST_F(Sources, EveryPrefixOfATable) {
   const std::string table = "id,text,n\n1,\"a \"\"b\"\",\nc\",2\r\n\n3,plain,4\n\"5\",\"\",6";
-  const std::string path = (folder_ / "a.csv").string();
+  const std::string path = this->path("a.csv");
   for (std::size_t size = 0; size <= table.size(); ++size) {
     const Pass pass = read_from({write("a.csv", table.substr(0, size))});
     EXPECT_LE(pass.found.size() + pass.errors.size(), 4U);

@@ -44,7 +44,7 @@ TEST_F(Reading, FormatFollowsTheNameUnlessGiven) {
     const Outcome outcome = all_of(write(name, line));
     ASSERT_EQ(outcome.errors.size(), 1U) << name;
     EXPECT_EQ(outcome.errors[0].code, ErrorCode::kUnsupported);
-    EXPECT_EQ(outcome.errors[0].file, (folder_ / name).string());
+    EXPECT_EQ(outcome.errors[0].file, path(name));
   }
 }
 
@@ -56,7 +56,7 @@ TEST_F(Reading, ContradictingOptionsAreRefused) {
   ReaderOptions field;
   field.text_field = "a";
   EXPECT_EQ(all_of(write("a.txt", "x"), field).errors.at(0).code, ErrorCode::kInvalidArgument);
-  EXPECT_EQ(all_of((folder_ / "none.jsonl").string()).errors.at(0).code, ErrorCode::kIo);
+  EXPECT_EQ(all_of(path("none.jsonl")).errors.at(0).code, ErrorCode::kIo);
 }
 
 struct Record {
@@ -318,7 +318,7 @@ TEST_F(Reading, InvalidTextNamesTheByte) {
 
 // The file is not there: that is no bad record.
 TEST_F(Reading, AMissingFileIsBroken) {
-  const Outcome outcome = all_of((folder_ / "none.jsonl").string());
+  const Outcome outcome = all_of(path("none.jsonl"));
   ASSERT_EQ(outcome.errors.size(), 1U);
   EXPECT_EQ(outcome.errors[0].code, ErrorCode::kIo);
   EXPECT_TRUE(outcome.is_broken);
@@ -380,7 +380,7 @@ TEST_F(Reading, LongAndManyLines) {
 }
 
 TEST_F(Reading, TooLongALineIsPassedOver) {
-  const std::string path = (folder_ / "a.jsonl").string();
+  const std::string path = this->path("a.jsonl");
   {
     std::ofstream out(path, std::ios::binary);
     out << "{\"text\": \"";

@@ -2,39 +2,19 @@
 // What the tests of readers share.
 #pragma once
 
-#include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "tests/support/folder_test.h"
 #include "verifier/text/reader.h"
 
 namespace countermark::text {
 
 namespace fs = std::filesystem;
 
-class Reading : public testing::Test {
- protected:
-  Reading() {
-    std::string pattern = (fs::temp_directory_path() / "countermark-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-  }
-  ~Reading() override { fs::remove_all(folder_); }
-
-  std::string write(const std::string& name, std::string_view bytes) {
-    const std::string path = (folder_ / name).string();
-    std::ofstream(path, std::ios::binary) << bytes;
-    return path;
-  }
-
-  fs::path folder_{};
-};
+class Reading : public tests::FolderTest {};
 
 struct Outcome {
   std::vector<Document> documents{};

@@ -7,13 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "tests/support/folder_test.h"
 #include "tests/text/test_data.h"
 #include "verifier/text/reader.h"
 #include "verifier/text/transcript_writer.h"
@@ -51,16 +50,9 @@ std::string changed(Change change) {
   return value.dump();
 }
 
-class Transcripts : public testing::Test {
+class Transcripts : public tests::FolderTest {
  protected:
-  Transcripts() {
-    std::string pattern = (fs::temp_directory_path() / "countermark-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-    path_ = (folder_ / "transcripts.jsonl").string();
-  }
-  ~Transcripts() override { fs::remove_all(folder_); }
-
-  void put(std::string_view bytes) const { std::ofstream(path_, std::ios::binary) << bytes; }
+  void put(std::string_view bytes) const { write("transcripts.jsonl", bytes); }
 
   // What is in the file, errors as their text.
   struct Reading {
@@ -82,8 +74,7 @@ class Transcripts : public testing::Test {
     }
   }
 
-  fs::path folder_;
-  std::string path_;
+  const std::string path_ = path("transcripts.jsonl");
 };
 
 TEST_F(Transcripts, ComeBack) {
@@ -434,7 +425,7 @@ TEST_F(Writing, ADiskThatIsFullCostsRecords) {
 TEST_F(Writing, WhatIsNoFileIsRefused) {
   EXPECT_EQ(TranscriptWriter::open(folder_.string()).error().code, ErrorCode::kIo);
   EXPECT_EQ(TranscriptWriter::open("/dev/null").error().code, ErrorCode::kIo);
-  EXPECT_EQ(TranscriptWriter::open((folder_ / "none" / "a").string()).error().code, ErrorCode::kIo);
+  EXPECT_EQ(TranscriptWriter::open(path("none/a")).error().code, ErrorCode::kIo);
 }
 
 }  // namespace

@@ -7,8 +7,6 @@
 #include <array>
 #include <atomic>
 #include <barrier>
-#include <cstdlib>
-#include <filesystem>
 #include <functional>
 #include <numeric>
 #include <thread>
@@ -19,6 +17,7 @@
 #include "tests/support/toy_engine.h"
 #include "verifier/detect/report.h"
 #include "verifier/detect/run.h"
+#include "verifier/io/temporary_folder.h"
 #include "verifier/text/tokenizer.h"
 #include "verifier/text/transcript_writer.h"
 #include "watermark/service.h"
@@ -169,9 +168,8 @@ TEST(Threads, ShareALanguageModel) {
 // meanwhile loses none that is not counted.
 TEST(Threads, ShareATranscriptWriter) {
   constexpr std::size_t kRecords = 300;
-  std::string folder = (std::filesystem::temp_directory_path() / "countermark-XXXXXX").string();
-  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
-  const std::string path = folder + "/transcripts.jsonl";
+  const auto folder = io::TemporaryFolder::create().value();
+  const std::string path = folder.path() + "/transcripts.jsonl";
   auto writer = text::TranscriptWriter::open(path).value();
   std::array<std::size_t, kThreads> queued{};
   at_once([&](unsigned t) {
@@ -203,7 +201,6 @@ TEST(Threads, ShareATranscriptWriter) {
     ++read[t];
   }
   EXPECT_EQ(read, queued);
-  std::filesystem::remove_all(folder);
 }
 
 // Documents of ids: marked answers, short ones, and a bad record after every tenth.
