@@ -1,39 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any bytes as a gzip or Zstandard file: decompressing ends, and gives the same in pieces of any
 // size; what was compressed comes out again.
-#include <algorithm>
-
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/compress.h"
+#include "tests/support/drip.h"
 #include "verifier/io/stream.h"
 
 namespace {
 
-using countermark::Result;
 using countermark::fuzz::require;
-using countermark::io::Stream;
 
 // A small input can stand for very much.
 constexpr std::size_t kMost = std::size_t{4} << 20;
-
-// Gives so many bytes at a time.
-class Drip final : public Stream {
- public:
-  Drip(std::string_view bytes, std::size_t most) : bytes_(bytes), most_(most) {}
-  Result<std::size_t> read(std::span<char> buffer) override {
-    const std::size_t count = std::min({most_, buffer.size(), bytes_.size()});
-    std::copy_n(bytes_.data(), count, buffer.data());
-    bytes_.remove_prefix(count);
-    taken_ += count;
-    return count;
-  }
-  std::uint64_t taken() const noexcept override { return taken_; }
-
- private:
-  std::string_view bytes_;
-  std::size_t most_;
-  std::uint64_t taken_ = 0;
-};
 
 struct Outcome {
   std::string bytes{};
@@ -42,7 +20,7 @@ struct Outcome {
 };
 
 Outcome decompress(std::string_view bytes, bool is_gzip, std::size_t most, std::size_t room) {
-  auto below = std::make_unique<Drip>(bytes, most);
+  auto below = std::make_unique<countermark::tests::Drip>(std::string(bytes), most);
   const auto stream = is_gzip ? countermark::io::gunzip(std::move(below), "x")
                               : countermark::io::unzstd(std::move(below), "x");
   Outcome outcome;

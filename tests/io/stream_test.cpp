@@ -10,6 +10,7 @@
 #include <string>
 
 #include "tests/support/compress.h"
+#include "tests/support/drip.h"
 #include "tests/support/folder_test.h"
 
 namespace countermark::io {
@@ -77,24 +78,6 @@ TEST_F(Streams, TheBytesSayWhatIsCompressed) {
     EXPECT_EQ(read_all(write("d", bytes)).bytes, bytes);
 }
 
-// Gives so many bytes at a time.
-class Drip final : public Stream {
- public:
-  Drip(std::string bytes, std::size_t most) : bytes_(std::move(bytes)), most_(most) {}
-  Result<std::size_t> read(std::span<char> buffer) override {
-    const std::size_t count = std::min({most_, buffer.size(), bytes_.size() - used_});
-    std::copy_n(bytes_.data() + used_, count, buffer.data());
-    used_ += count;
-    return count;
-  }
-  std::uint64_t taken() const noexcept override { return used_; }
-
- private:
-  std::string bytes_;
-  std::size_t most_;
-  std::size_t used_ = 0;
-};
-
 // The same member with all fields that a header can have.
 std::string with_long_header(const std::string& member) {
   std::string header = "\x1f\x8b\x08\x1e\1\2\3\4\0\3"s;
@@ -113,7 +96,7 @@ TEST_F(Streams, PiecesOfAnySize) {
   for (std::size_t most = 1; most < 200; most += most < 20 ? 1 : 13)
     for (const std::size_t room : {std::size_t{1}, std::size_t{100}, std::size_t{5000}})
       for (const bool is_gzip : {true, false}) {
-        auto below = std::make_unique<Drip>(is_gzip ? two : frames, most);
+        auto below = std::make_unique<tests::Drip>(is_gzip ? two : frames, most);
         const auto stream = is_gzip ? gunzip(std::move(below), "x") : unzstd(std::move(below), "x");
         std::string out;
         std::string buffer(room, '\0');

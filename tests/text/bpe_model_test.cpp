@@ -58,7 +58,16 @@ struct Table {
   Rules rules{};
   std::vector<Merge> merges{};
 
-  Table(Random& random, TokenId letters, std::size_t count, std::uint32_t ranks) {
+  TokenId letters;
+
+  static Table small(Random& random) { return {random, 4, 60, 40}; }
+  static Table large(Random& random) { return {random, 3, 400, 200}; }
+
+  // Up to so many of each.
+  Table(Random& random, std::size_t most_letters, std::size_t most_merges, std::size_t most_ranks)
+      : letters(static_cast<TokenId>(1 + below(random, most_letters))) {
+    const std::size_t count = 1 + below(random, most_merges);
+    const std::size_t ranks = 1 + below(random, most_ranks);
     std::vector<std::string> spelling;
     std::map<std::string, TokenId> ids;
     for (TokenId id = 0; id < letters; ++id) {
@@ -90,12 +99,10 @@ TEST(BpeModel, IsTheDefinition) {
   BpeModel::Scratch scratch;
   Ids tokens;
   for (int i = 0; i < 600; ++i) {
-    const auto letters = static_cast<TokenId>(1 + below(random, 4));
-    const Table table(random, letters, 1 + below(random, 60),
-                      static_cast<std::uint32_t>(1 + below(random, 40)));
+    const Table table = Table::small(random);
     const BpeModel model(table.merges);
     for (const std::size_t size : {0U, 1U, 2U, 3U, 5U, 17U, 31U, 32U, 33U, 34U, 90U}) {
-      tokens = random_letters(random, letters, size);
+      tokens = random_letters(random, table.letters, size);
       Ids ids{7};
       model.merge(tokens, scratch, ids);
       const Ids slow = merged_slowly(table.rules, tokens);
@@ -109,16 +116,14 @@ TEST(BpeModel, WordsSideBySideAreMergedOneByOne) {
   Random random(11);
   BpeModel::Scratch scratch;
   for (int i = 0; i < 200; ++i) {
-    const auto letters = static_cast<TokenId>(1 + below(random, 4));
-    const Table table(random, letters, 1 + below(random, 60),
-                      static_cast<std::uint32_t>(1 + below(random, 40)));
+    const Table table = Table::small(random);
     const BpeModel model(table.merges);
     std::vector<Ids> words(below(random, 40));
     std::vector<TokenSpan> spans;
     Ids one_by_one{7};
     std::vector<std::size_t> expected;
     for (Ids& word : words) {
-      word = random_letters(random, letters, below(random, below(random, 8) == 0 ? 90 : 12));
+      word = random_letters(random, table.letters, below(random, below(random, 8) == 0 ? 90 : 12));
       spans.emplace_back(word);
       model.merge(word, scratch, one_by_one);
       expected.push_back(one_by_one.size());
@@ -138,12 +143,10 @@ TEST(BpeModel, WindowsAreTheWhole) {
   BpeModel::Scratch scratch;
   Ids tokens;
   for (int i = 0; i < 60; ++i) {
-    const auto letters = static_cast<TokenId>(1 + below(random, 3));
-    const Table table(random, letters, 1 + below(random, 400),
-                      static_cast<std::uint32_t>(1 + below(random, 200)));
+    const Table table = Table::large(random);
     const BpeModel model(table.merges);
     for (const std::size_t size : {511U, 512U, 513U, 700U, 1'024U, 2'500U}) {
-      tokens = random_letters(random, letters, size);
+      tokens = random_letters(random, table.letters, size);
       Ids ids;
       model.merge(tokens, scratch, ids);
       ASSERT_EQ(ids, merged_slowly(table.rules, tokens)) << "table " << i << ", " << size;
@@ -156,11 +159,9 @@ TEST(BpeModel, WindowsThatRepeatAreTheWhole) {
   BpeModel::Scratch scratch;
   Ids tokens;
   for (int i = 0; i < 60; ++i) {
-    const auto letters = static_cast<TokenId>(1 + below(random, 3));
-    const Table table(random, letters, 1 + below(random, 400),
-                      static_cast<std::uint32_t>(1 + below(random, 200)));
+    const Table table = Table::large(random);
     const BpeModel model(table.merges);
-    const Ids period = random_letters(random, letters, 1 + below(random, 8));
+    const Ids period = random_letters(random, table.letters, 1 + below(random, 8));
     for (const std::size_t size : {513U, 1'024U, 2'500U}) {
       tokens.clear();
       while (tokens.size() < size) tokens.push_back(period[tokens.size() % period.size()]);

@@ -2,7 +2,7 @@
 // AVX-512: Skylake-X, Zen 4 and their successors.
 #include <immintrin.h>
 
-#include "verifier/text/kernels/kernel.h"
+#include "verifier/text/kernels/block.h"
 
 namespace {
 
@@ -14,52 +14,34 @@ int supported() {
 
 __m512i all(int value) { return _mm512_set1_epi8(static_cast<char>(value)); }
 
-uint64_t equal(__m512i bytes, int value) { return _mm512_cmpeq_epi8_mask(bytes, all(value)); }
+struct Avx512 {
+  using Bytes = __m512i;
 
-// first <= byte < first + size.
-uint64_t within(__m512i bytes, int first, int size) {
-  return _mm512_cmplt_epu8_mask(_mm512_sub_epi8(bytes, all(first)), all(size));
-}
+  static uint64_t equal(__m512i bytes, int value) {
+    return _mm512_cmpeq_epi8_mask(bytes, all(value));
+  }
 
-// Whether the bit of the upper half of the byte is in the set of its lower half.
-uint64_t symbols(__m512i bytes) {
-  const __m512i lower_half = _mm512_broadcast_i32x4(
-      _mm_setr_epi8(8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 2 | 16, 2, 2 | 4 | 16, 0));
-  const __m512i upper_half =
-      _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 1, 2, 0, 4, 8, 16, 0, 0, 0, 0, 0, 0, 0, 0));
-  const __m512i upper = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), all(15));
-  return _mm512_test_epi8_mask(_mm512_shuffle_epi8(lower_half, bytes),
-                               _mm512_shuffle_epi8(upper_half, upper));
-}
+  static uint64_t within(__m512i bytes, int first, int size) {
+    return _mm512_cmplt_epu8_mask(_mm512_sub_epi8(bytes, all(first)), all(size));
+  }
+
+  static uint64_t high(__m512i bytes) { return _mm512_movepi8_mask(bytes); }
+
+  // Whether the bit of the upper half of the byte is in the set of its lower half.
+  static uint64_t symbols(__m512i bytes) {
+    const __m512i lower_half = _mm512_broadcast_i32x4(
+        _mm_setr_epi8(8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 2 | 16, 2, 2 | 4 | 16, 0));
+    const __m512i upper_half =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 1, 2, 0, 4, 8, 16, 0, 0, 0, 0, 0, 0, 0, 0));
+    const __m512i upper = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), all(15));
+    return _mm512_test_epi8_mask(_mm512_shuffle_epi8(lower_half, bytes),
+                                 _mm512_shuffle_epi8(upper_half, upper));
+  }
+};
 
 void classify(const uint8_t* text, size_t count, CountermarkBytes* out) {
-  for (size_t block = 0; block < count; ++block) {
-    const __m512i bytes = _mm512_loadu_si512(text + 64 * block);
-    uint64_t* const of = out[block].of;
-    const uint64_t upper = within(bytes, 'A', 26);
-    const uint64_t lower = within(bytes, 'a', 26);
-    const uint64_t number = within(bytes, '0', 10);
-    const uint64_t blank = equal(bytes, ' ');
-    const uint64_t white = within(bytes, '\t', 5) | blank;
-    const uint64_t graph = within(bytes, '!', 94);
-    const uint64_t symbol = symbols(bytes);
-    const uint64_t high = _mm512_movepi8_mask(bytes);
-    of[COUNTERMARK_UPPER] = upper;
-    of[COUNTERMARK_LOWER] = lower;
-    of[COUNTERMARK_NUMBER] = number;
-    of[COUNTERMARK_WHITE] = white;
-    of[COUNTERMARK_PUNCTUATION] = graph & ~(upper | lower | number | symbol);
-    of[COUNTERMARK_SYMBOL] = symbol;
-    of[COUNTERMARK_REST] = ~(graph | white | high);
-    of[COUNTERMARK_NEWLINE] = equal(bytes, '\n') | equal(bytes, '\r');
-    of[COUNTERMARK_BLANK] = blank;
-    of[COUNTERMARK_APOSTROPHE] = equal(bytes, '\'');
-    of[COUNTERMARK_SLASH] = equal(bytes, '/');
-    of[COUNTERMARK_HIGH] = high;
-    of[COUNTERMARK_CONTINUATION] = within(bytes, 0x80, 0x40);
-    for (size_t i = 13; i < 16; ++i) of[i] = 0;
-    _mm512_storeu_si512(of + 16, _mm512_setzero_si512());
-  }
+  for (size_t block = 0; block < count; ++block)
+    write_masks<Avx512>(_mm512_loadu_si512(text + 64 * block), out[block].of);
 }
 
 size_t positions(const uint64_t* words, size_t count, uint32_t base, uint32_t* out) {
