@@ -9,9 +9,6 @@ marked text is not, and that every picture parses and stands alone.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import tempfile
 import unittest
 import xml.etree.ElementTree as xml
 from html.parser import HTMLParser
@@ -19,11 +16,9 @@ from pathlib import Path
 
 import jsonschema
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-PROGRAM = Path(sys.argv.pop(1) if len(sys.argv) > 1 else "countermark").resolve()
-SCHEMAS = {name: json.loads((ROOT / "docs" / "schemas" / f"{name}.json").read_text())
-           for name in ("calibrate-1", "calibration-study-1")}
-SEED = "00112233"
+from support import PROGRAM, SEED, ProgramTest, schemas, words_of_licences
+
+SCHEMAS = schemas("calibrate-1", "calibration-study-1")
 HOSTILE = "</div></main><script>alert(1)</script><img src=x onerror=alert(1)> \u202e\"'&amp; \U0001f600 \u4f60\u597d"
 VOID = {"meta"}
 
@@ -52,31 +47,19 @@ class Page(HTMLParser):
         self.text += data
 
 
-class CalibrateTest(unittest.TestCase):
-    folder: Path
+class CalibrateTest(ProgramTest):
     key: Path
     clean: Path
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(cls.temporary.cleanup)
-        cls.folder = Path(cls.temporary.name)
+        super().setUpClass()
         cls.key = cls.folder / "epoch.key"
         cls.call("key", "new", "--model", "demo", "--epoch", "2026-11", "-o", cls.key)
-        words: list[str] = []
-        for path in sorted(Path("/usr/share/common-licenses").iterdir()):
-            words += path.read_text(errors="replace").split()
+        words = words_of_licences()
         texts = dict.fromkeys(" ".join(words[i:i + 100]) for i in range(0, len(words), 100))
         cls.clean = cls.folder / "clean.jsonl"
         cls.clean.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-
-    @classmethod
-    def call(cls, *arguments: object, code: int = 0) -> tuple[str, str]:
-        done = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, cwd=cls.folder, check=False)
-        out, err = done.stdout.decode(), done.stderr.decode()
-        assert done.returncode == code, f"{arguments}: exit {done.returncode}, expected {code}\n{out}\n{err}"
-        return out, err
 
     def marked(self) -> Path:
         """40 answers with the mark."""

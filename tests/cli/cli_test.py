@@ -14,9 +14,6 @@ import json
 import os
 import re
 import stat
-import subprocess
-import sys
-import tempfile
 import unittest
 from pathlib import Path
 
@@ -25,43 +22,27 @@ try:
 except ImportError:
     jsonschema = None
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-PROGRAM = Path(sys.argv.pop(1) if len(sys.argv) > 1 else "countermark").resolve()
+from support import PROGRAM, ROOT, SEED, ProgramTest
+
 MODEL = ROOT / "corpora" / "model"
 DATA = Path(os.environ.get("COUNTERMARK_TEST_DATA", ROOT.parent / "shared" / "data"))
 VERBS = (["key"], ["key", "new"], ["key", "show"], ["key", "check"], ["profile"], ["profile", "new"],
          ["profile", "check"], ["profile", "schemes"], ["generate"], ["detect"], ["scan"], ["merge"],
          ["calibrate"], ["selftest"], ["version"])
-SEED = "00112233"
 
 
-class CliTest(unittest.TestCase):
-    folder: Path
+class CliTest(ProgramTest):
     key: Path
     text: Path
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(cls.temporary.cleanup)
-        cls.folder = Path(cls.temporary.name)
+        super().setUpClass()
         cls.key = cls.folder / "epoch.key"
         cls.call("key", "new", "--model", "demo", "--epoch", "2026-11", "-o", cls.key)
         cls.text = cls.folder / "alice.txt"
         cls.call("generate", "-k", cls.key, "--account", "alice", "--cohort", "c1", "--prompt",
                  "The server", "-n", 300, "--exact", "--seed", SEED, "-o", cls.text)
-
-    @classmethod
-    def call(cls, *arguments: object, code: int = 0, stdin: bytes = b"",
-             env: dict[str, str] | None = None) -> tuple[str, str]:
-        done = subprocess.run(
-            [PROGRAM, *map(str, arguments)], input=stdin, capture_output=True, cwd=cls.folder,
-            env={**os.environ, **(env or {})}, check=False,
-        )
-        out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
-        assert done.returncode == code, (
-            f"{arguments}: exit {done.returncode}, expected {code}\n{out}\n{err}")
-        return out, err
 
     def file(self, name: str, content: bytes | str, mode: int = 0o600) -> Path:
         path = self.folder / name

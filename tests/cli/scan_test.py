@@ -16,8 +16,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 import unittest
 from pathlib import Path
@@ -25,10 +23,9 @@ from typing import Any
 
 import jsonschema
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-PROGRAM = Path(sys.argv.pop(1) if len(sys.argv) > 1 else "countermark").resolve()
-SCHEMAS = {name: json.loads((ROOT / "docs" / "schemas" / f"{name}.json").read_text())
-           for name in ("scan-1", "scan-document-1")}
+from support import PROGRAM, SEED, ProgramTest, schemas, words_of_licences
+
+SCHEMAS = schemas("scan-1", "scan-document-1")
 MARKED = 12
 PLAIN = 120
 
@@ -44,27 +41,22 @@ def key_file(path: Path, name: str) -> Path:
 
 
 def human_texts(count: int) -> list[str]:
-    """Paragraphs of the licences that every Debian has, cut into documents of some 150 words, each once."""
-    words: list[str] = []
-    for path in sorted(Path("/usr/share/common-licenses").iterdir()):
-        words += path.read_text(errors="replace").split()
+    """Words of licences, cut into documents of some 150 words, each once."""
+    words = words_of_licences()
     documents = [" ".join(words[i:i + 150]) for i in range(0, len(words), 150)]
     return list(dict.fromkeys(documents))[:count]
 
 
-class ScanTest(unittest.TestCase):
-    folder: Path
+class ScanTest(ProgramTest):
     key: Path
     data: Path
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(cls.temporary.cleanup)
-        cls.folder = Path(cls.temporary.name)
+        super().setUpClass()
         cls.key = key_file(cls.folder / "epoch.key", "2026-11")
         out, _ = cls.call("generate", "-k", cls.key, "--account", "alice", "--prompt", "The server", "-n", 150,
-                          "--count", MARKED, "--seed", "00112233", "--json")
+                          "--count", MARKED, "--seed", SEED, "--json")
         records = [{"id": f"m{i}", "text": json.loads(line)["text"]} for i, line in enumerate(out.splitlines())]
         records += [{"id": f"h{i}", "text": text} for i, text in enumerate(human_texts(PLAIN))]
         records += [{"id": "copy", "text": records[0]["text"]}]
@@ -72,14 +64,6 @@ class ScanTest(unittest.TestCase):
         cls.records = records
         cls.data = cls.folder / "data.jsonl"
         cls.data.write_text("".join(json.dumps(record) + "\n" for record in records))
-
-    @classmethod
-    def call(cls, *arguments: object, code: int = 0, stdin: bytes = b"") -> tuple[str, str]:
-        done = subprocess.run([PROGRAM, *map(str, arguments)], input=stdin, capture_output=True, cwd=cls.folder,
-                              check=False)
-        out, err = done.stdout.decode(), done.stderr.decode()
-        assert done.returncode == code, f"{arguments}: exit {done.returncode}, expected {code}\n{out}\n{err}"
-        return out, err
 
     def scan(self, *arguments: object, inputs: tuple[object, ...] = ()) -> tuple[str, str]:
         """The report and the lines of the documents."""
