@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Formatting, lint and layering of the sources, and the kernel of another processor: what `./run check` runs after a build.
+"""Formatting, lint, names and layering of the sources, and the kernel of another processor: what `./run check` runs
+after a build.
 
 check.py BUILD: BUILD is a configured folder with compile_commands.json. `--fix` formats in place.
 clang-tidy looks at every translation unit of ours; results are remembered by the digest of the
@@ -10,6 +11,7 @@ sources in BUILD, so that an unchanged tree is checked once.
 from __future__ import annotations
 
 import argparse
+import ast
 import concurrent.futures
 import hashlib
 import json
@@ -110,6 +112,22 @@ def check_lint(build: Path, deep: bool) -> bool:
     return passed
 
 
+def check_names() -> bool:
+    """No function or class of Python stands in the place of another: of two tests of one name one never runs."""
+    passed = True
+    for file in tracked("*.py"):
+        tree = ast.parse((ROOT / file).read_text())
+        for scope in (node for node in ast.walk(tree) if isinstance(node, (ast.Module, ast.ClassDef))):
+            seen: dict[str, int] = {}
+            for node in scope.body:
+                if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                    if node.name in seen and not node.decorator_list:
+                        print(f"{file}:{node.lineno}: {node.name} stands in line {seen[node.name]}, too", file=sys.stderr)
+                        passed = False
+                    seen[node.name] = node.lineno
+    return passed
+
+
 def check_layers() -> bool:
     return subprocess.run([sys.executable, "tests/layers_test.py"], cwd=ROOT, check=False).returncode == 0
 
@@ -127,8 +145,8 @@ def check_kernels(build: Path) -> bool:
     exercise = ROOT / "tests" / "kernels" / "exercise.cpp"
     native, cross = build / "tests" / "kernels" / "kernel_exercise", folder / "exercise-armv8"
     subprocess.run(
-        [CROSS_COMPILER, *flags, "-march=armv8-a+crypto", "-DCOUNTERMARK_WITHOUT_CRYPTOPP", "-static", str(KERNELS / "armv8.cpp"),
-         str(exercise), "-o", str(cross)],
+        [CROSS_COMPILER, *flags, "-march=armv8-a+crypto", "-DCOUNTERMARK_WITHOUT_CRYPTOPP", "-static",
+         str(KERNELS / "armv8.cpp"), str(exercise), "-o", str(cross)],
         check=True,
     )
     expected = subprocess.run([native], check=True, capture_output=True, text=True)
@@ -148,6 +166,7 @@ def main() -> int:
     arguments = parser.parse_args()
     results = {
         "format": check_format(arguments.fix),
+        "names": check_names(),
         "layers": check_layers(),
         "kernels": check_kernels(arguments.build.resolve()),
         "lint": check_lint(arguments.build.resolve(), arguments.deep),

@@ -15,6 +15,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = Path(sys.argv.pop(1) if len(sys.argv) > 1 else "countermark").resolve()
 SEED = "00112233"
+MODEL = ROOT / "corpora" / "model"
 
 
 def schemas(*names: str) -> dict[str, Any]:
@@ -47,3 +48,19 @@ class ProgramTest(unittest.TestCase):
         out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
         assert done.returncode == code, f"{arguments}: exit {done.returncode}, expected {code}\n{out}\n{err}"
         return out, err
+
+    def file(self, name: str, content: bytes | str, mode: int = 0o600) -> Path:
+        path = self.folder / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        path.chmod(mode)
+        return path
+
+    def refused(self, code: int, *arguments: object, says: tuple[str, ...] = (), stdin: bytes = b"") -> str:
+        """The command fails with the code, prints nothing, leaves no file, and says why."""
+        before = sorted(self.folder.rglob("*"))
+        out, err = self.call(*arguments, code=code, stdin=stdin)
+        self.assertEqual(out, "")
+        self.assertEqual(sorted(self.folder.rglob("*")), before)
+        for part in says:
+            self.assertIn(part, err)
+        return err
