@@ -212,7 +212,8 @@ class Sglang(Embedded):
         self.assertEqual(theirs.combined.num_contexts, 50)
         self.assertEqual(len(mark_of("sglang-gumbel/1", self.A).scores(ids, [7, 8]).scores), 48)
 
-    def answer(self, size: int = 150, prompt: str = "A function that returns", **keys: Any) -> tuple[list[int], list[int]]:
+    def answer(self, size: int = 150, prompt: str = "A function that returns",
+               **keys: Any) -> tuple[list[int], list[int]]:
         """Through their state and selection, as their sampler calls them where there is no GPU."""
         state = self.core.WatermarkState(max_num_reqs=1, context_window=4, max_contexts_per_req=4096, device="cpu",
                                          default_enabled=True, **keys)
