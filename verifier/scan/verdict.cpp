@@ -220,6 +220,7 @@ Result<std::vector<TestResult>> judge(const Tests& tests, const Corpus& corpus,
     out[t].windows = summary.windows[t];
     for (std::size_t c = 0; c < channels.first_channel[t]; ++c) first_lanes[t] += channels.lanes[c];
   }
+  const double far_above = 1.01 * options.list_level.to_double();
   std::uint64_t number = 0;
   COUNTERMARK_CHECK(corpus.each_document([&](const DocumentRow& row) -> Status {
     for (std::size_t t = 0; t < count; ++t) {
@@ -227,10 +228,17 @@ Result<std::vector<TestResult>> judge(const Tests& tests, const Corpus& corpus,
       const LaneTallies tallies = lanes_of(tests, channels, t, row.assigned);
       for (Question& question : questions[t])
         if (question.slots) question.slots->add(tallies);
-      const Evidence evidence =
-          document_evidence(test, tallies, row.dropped[t * kCountsPerTest], options.list_level);
-      if (evidence.tally.n >= test.subject().policy.minimum_scored)
-        families[t].add(number, evidence.p);
+      if (const Tally tally = pooled(test, tallies).tally;
+          tally.n >= test.subject().policy.minimum_scored) {
+        // Nearly every document of most corpora is far above the level, which is all that counts.
+        if (const auto quick = quick_tail(test.null_model(), tally); quick && *quick > far_above) {
+          families[t].add_above(1);
+        } else {
+          families[t].add(number, document_evidence(test, tallies, row.dropped[t * kCountsPerTest],
+                                                    options.list_level)
+                                      .p);
+        }
+      }
       add_spans(test, row, summary.routed[t], first_lanes[t], out[t]);
     }
     ++number;
