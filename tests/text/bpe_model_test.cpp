@@ -248,6 +248,24 @@ TEST(MergeTable, IsAMap) {
   }
 }
 
+// Looking through all merges of a rank for each would take minutes.
+TEST(MergeTable, ManyMergesMayHaveOneRank) {
+  constexpr TokenId kCount = 300'000;
+  std::vector<Merge> merges;
+  for (TokenId id = 0; id < kCount; ++id) merges.push_back({id, kCount - id, 7, id});
+  const MergeTable table(merges);
+  for (TokenId id = 0; id < kCount; ++id) {
+    ASSERT_EQ(table.rank(id, kCount - id), 0U);
+    ASSERT_EQ(table.merged(0, id, kCount - id), id);
+    ASSERT_EQ(table.merged(0, id, kCount - id + 1), kNoToken);
+  }
+  // A pair of another rank is none of this one.
+  merges.push_back({kCount, kCount, 8, 1});
+  const MergeTable two(merges);
+  EXPECT_EQ(two.merged(1, kCount, kCount), 1U);
+  EXPECT_EQ(two.merged(0, kCount, kCount), kNoToken);
+}
+
 TEST(WholePieces, AreFoundAndNoOthers) {
   EXPECT_FALSE(WholePieces({}).find("a"));
   IdsByString ids;

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <span>
 #include <tuple>
+#include <utility>
 
 namespace countermark::text {
 namespace {
@@ -60,8 +61,19 @@ void MergeTable::renumber() {
     for (; next < merges_.size() && merges_[next].rank == rank; ++next) merges_[next].rank = ranks_;
     ++ranks_;
   }
+  firsts_.push_back(static_cast<std::uint32_t>(merges_.size()));
   if (ranks_ == merges_.size()) firsts_ = {};
   merges_.push_back({kNoToken, kNoToken, kNoRank, kNoToken});
+}
+
+// The merge of a rank that has the pair, if one has it.
+std::size_t MergeTable::find_in(std::uint32_t rank, TokenId left, TokenId right) const {
+  const auto found = std::lower_bound(
+      merges_.begin() + firsts_[rank], merges_.begin() + firsts_[rank + 1], std::pair(left, right),
+      [](const Merge& merge, const std::pair<TokenId, TokenId>& pair) {
+        return std::pair(merge.left, merge.right) < pair;
+      });
+  return static_cast<std::size_t>(found - merges_.begin());
 }
 
 // Gives each bucket, the largest first, the first pilot that leads its pairs to free places. False

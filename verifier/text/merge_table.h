@@ -67,11 +67,12 @@ class MergeTable {
     return (left | right) < kLow ? low_[left * kLow + right] : rank(left, right);
   }
 
-  // What a pair becomes that has the `rank` (not kNoRank), else kNoToken.
+  // What a pair becomes that has the `rank` (not kNoRank), else kNoToken. O(log merges of the
+  // rank).
   TokenId merged(std::uint32_t rank, TokenId left, TokenId right) const {
-    for (const Merge* merge = &merges_[first(rank)]; merge->rank == rank; ++merge)
-      if (((merge->left ^ left) | (merge->right ^ right)) == 0) return merge->merged;
-    return kNoToken;
+    const Merge& merge = merges_[firsts_.empty() ? rank : find_in(rank, left, right)];
+    const bool is_it = ((merge.left ^ left) | (merge.right ^ right) | (merge.rank ^ rank)) == 0;
+    return is_it ? merge.merged : kNoToken;
   }
   // Before `merged` may be asked for a rank.
   void fetch(std::uint32_t rank) const {
@@ -102,7 +103,7 @@ class MergeTable {
   std::uint32_t mark(std::uint64_t hashed) const {
     return static_cast<std::uint32_t>(hashed >> 16) & ~numbers_;
   }
-  std::uint32_t first(std::uint32_t rank) const { return firsts_.empty() ? rank : firsts_[rank]; }
+  std::size_t find_in(std::uint32_t rank, TokenId left, TokenId right) const;
   void renumber();
   bool fill();
 
@@ -116,9 +117,10 @@ class MergeTable {
   // By place: in the low bits one more than a rank, 0 for none; above them bits of the pair's hash,
   // which tell it from nearly all others.
   std::vector<std::uint32_t> notes_;
-  // By rank, and one more at the end: what is frequent shares lines of memory.
+  // By rank, those of one by their pairs; and one more at the end. What is frequent shares lines of
+  // memory.
   std::vector<Merge> merges_;
-  // Which is the first of a rank; empty where each rank has one.
+  // Which is the first of a rank, and the end of all; empty where each rank has one.
   std::vector<std::uint32_t> firsts_{};
   std::vector<std::uint32_t> low_;  // ranks of pairs of ids below kLow
 };

@@ -142,6 +142,7 @@ class SpmTokenizer final : public Tokenizer {
    private:
     void encode_words(std::string_view text, bool with_space, std::vector<TokenId>& ids) {
       std::size_t at = 0;
+      pieces_.begin();
       if (with_space) {
         at = tokenizer_.word_end(text, 0);
         first_ = ' ';
