@@ -19,9 +19,18 @@ from typing import Any
 import countermark
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.append(str(ROOT / "tests" / "support"))
+
+from key_text import key_text, secret_of
+
 PROGRAM = os.environ.get("COUNTERMARK_PROGRAM", "countermark")
 PROFILE = ROOT / "corpora" / "model" / "profile.json"
 TOKENIZER = ROOT / "corpora" / "model" / "tokenizer.json"
+
+
+def master(name: str = "ours") -> countermark.Key:
+    """The master key that the name determines."""
+    return countermark.Key.parse(key_text(secret_of(name)))
 
 
 def call(*arguments: object) -> str:
@@ -84,12 +93,12 @@ class Answers(Case):
         cls.addClassCleanup(temporary.cleanup)
         folder = Path(temporary.name)
         cls.key_path = folder / "epoch.key"
-        cls.key = countermark.Key.generate().epoch("demo", "2026-11")
+        cls.key = master().epoch("demo", "2026-11")
         cls.key.save(cls.key_path)
         (folder / "prompts.txt").write_text("The server\nA function\nWhen the file\n")
         cls.answers_path = folder / "answers.jsonl"
         call("generate", "-k", cls.key_path, "--account", "alice", "--cohort", "c1", "--prompts",
-             folder / "prompts.txt", "-n", 120, "--seed", "00112233", "--json", "-o", cls.answers_path)
+             folder / "prompts.txt", "-n", 120, "--exact", "--seed", "00112233", "--json", "-o", cls.answers_path)
         cls.answers = [json.loads(line) for line in cls.answers_path.read_text().splitlines()]
         cls.profile = countermark.Profile.load(PROFILE)
         cls.tokenizer = countermark.Tokenizer.load(TOKENIZER)

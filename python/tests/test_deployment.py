@@ -18,7 +18,7 @@ from unittest import mock
 
 import countermark
 from countermark import deployment
-from support import PROFILE, Case
+from support import PROFILE, Case, master
 
 
 class Deploying(Case):
@@ -28,7 +28,7 @@ class Deploying(Case):
             patch = mock.patch.object(deployment, name, seconds)
             patch.start()
             self.addCleanup(patch.stop)
-        self.master = countermark.Key.generate()
+        self.master = master()
         self.key = self.master.epoch("demo", "2026-11")
         self.key_path = self.folder / "server.key"
         self.key.save(self.key_path)

@@ -14,7 +14,7 @@ import numpy
 
 import countermark
 from countermark import Detector, Key, Profile, Tokenizer
-from support import PROFILE, TOKENIZER, Answers, call
+from support import PROFILE, TOKENIZER, Answers, call, master
 
 
 class TheCommandLine(Answers):
@@ -76,7 +76,7 @@ class Judging(Answers):
         self.assertEqual(shown["reasons"], ["too-short"])
 
     def test_another_key(self) -> None:
-        other = Detector(Key.generate().epoch("demo", "2026-11"), self.profile, self.tokenizer)
+        other = Detector(master("other").epoch("demo", "2026-11"), self.profile, self.tokenizer)
         # A false alarm in a million.
         self.assertEqual(other.detect(self.answers[0]["text"])["verdict"], "not-detected")
 

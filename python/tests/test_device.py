@@ -15,7 +15,7 @@ from typing import Any
 from unittest import mock
 
 import countermark
-from support import ROOT, Case
+from support import ROOT, Case, master
 
 try:
     import numpy as np
@@ -168,7 +168,7 @@ def profiles(random: "np.random.Generator", count: int) -> list[countermark.Prof
 class Device(Case):
     def setUp(self) -> None:
         super().setUp()
-        self.key = countermark.Key.generate().epoch("model", "2026-11")
+        self.key = master().epoch("model", "2026-11")
         self.random = np.random.default_rng(5)
 
     def serve(self, profile: countermark.Profile | None = None) -> countermark.Service:
@@ -314,7 +314,7 @@ class Device(Case):
         service = self.serve()
         sampler = DeviceSampler(service.profile, capacity=3, device="cpu")
         first = service.respond(account="alice", max_tokens=9)
-        service.set_key(countermark.Key.generate().epoch("model", "2026-12"))
+        service.set_key(master().epoch("model", "2026-12"))
         second = service.respond(account="alice", max_tokens=9)
         service.revoke_key()
         responses = [first, second, service.respond(account="alice", max_tokens=9)]

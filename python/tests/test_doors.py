@@ -27,7 +27,7 @@ from unittest import mock
 
 import countermark
 import released
-from support import PROFILE, ROOT, Case
+from support import PROFILE, ROOT, Case, master
 
 try:
     import numpy as np
@@ -412,9 +412,9 @@ class Doors(Case):
         super().setUp()
         self.keys = []
         for number in range(KEYS):
-            master = countermark.Key.generate()
-            master.save(self.folder / f"{number}.master")
-            key = master.epoch("model", "epoch")
+            owner = master(str(number))
+            owner.save(self.folder / f"{number}.master")
+            key = owner.epoch("model", "epoch")
             key.save(self.folder / f"{number}.key")
             self.keys.append((key, (self.folder / f"{number}.key").read_text()))
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import countermark
 import numpy as np
-from support import PROFILE, Case, export, own_layer
+from support import PROFILE, Case, export, master, own_layer
 
 try:
     import llama_cpp
@@ -60,7 +60,7 @@ class Embedded(Case):
         export("--gguf", cls.gguf)
         cls.profile = countermark.Profile.load(PROFILE)
         cls.tokenizer = countermark.Tokenizer.of(cls.profile, PROFILE)
-        cls.key = countermark.Key.generate().epoch("embedded", "2026-11")
+        cls.key = master().epoch("embedded", "2026-11")
 
     def setUp(self) -> None:
         super().setUp()
@@ -406,7 +406,7 @@ class AProcess(Embedded):
         self.assertNotEqual(self.probe(url, *by_header, "--answers", "2"), 0)
         self.key_path.with_name("server.key.off").unlink()
         other = self.folder / "next.key"
-        countermark.Key.generate().epoch("embedded", "2026-12").save(other)
+        master().epoch("embedded", "2026-12").save(other)
         other.replace(self.key_path)
         self.wait_for("epoch=2026-12")
         self.assertNotEqual(self.probe(url, *by_header, "--answers", "2"), 0)

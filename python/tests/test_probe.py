@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import hashlib
 import http.server
 import io
 import json
@@ -27,18 +25,10 @@ import countermark
 from countermark import probe
 from support import PROFILE, ROOT, Case, call
 
+from key_text import key_of_the_vectors
+
 GOLDENS = ROOT / "tests" / "goldens"
 REDIRECTED = "http://127.0.0.1:9/elsewhere"
-
-
-def key_of_the_vectors() -> countermark.Key:
-    case = json.loads((ROOT / "tests" / "vectors" / "countermark-1-keys.json").read_text())["cases"][0]
-    payload = b"E" + bytes.fromhex(case["EPOCH"])
-    for text in (case["model"], case["epoch"]):
-        payload += bytes([len(text)]) + text.encode()
-    prefix = "CM-SECRET-KEY-1"
-    payload += hashlib.sha256(prefix.encode() + payload).digest()[:4]
-    return countermark.Key.parse(prefix + base64.b32encode(payload).decode().rstrip("="))
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -93,7 +83,7 @@ class Probing(Case):
         cls.addClassCleanup(temporary.cleanup)
         folder = Path(temporary.name)
         cls.key_path = folder / "epoch.key"
-        cls.key = key_of_the_vectors()  # the same text, and the same verdicts, each time
+        cls.key = countermark.Key.parse(key_of_the_vectors())  # the same text, and the same verdicts, each time
         cls.key.save(cls.key_path)
         prompts = folder / "prompts.txt"
         prompts.write_text("".join(f"{prompt}\n" for prompt in probe.PROMPTS))

@@ -8,7 +8,7 @@ import threading
 import unittest
 
 import countermark
-from support import Case, own_layer
+from support import Case, master, own_layer
 
 try:
     import numpy as np
@@ -32,7 +32,7 @@ def logits_after(tokens: list[int]) -> "np.ndarray":
 class Serving(Case):
     def setUp(self) -> None:
         super().setUp()
-        self.key = countermark.Key.generate().epoch("model", "2026-11")
+        self.key = master().epoch("model", "2026-11")
         self.lines: list[str] = []
 
     def serve(self, **more: object) -> countermark.Service:
@@ -53,7 +53,7 @@ class Serving(Case):
         ids = self.write(self.serve())
         self.assertLess(self.p(self.key, ids), -10)
         self.assertGreater(self.p(self.key, ids, "bob"), -6)
-        other = countermark.Key.generate().epoch("model", "2026-11")
+        other = master("other").epoch("model", "2026-11")
         self.assertGreater(self.p(other, ids), -6)
 
     def test_a_batch_is_its_rows(self) -> None:
@@ -135,12 +135,12 @@ class Serving(Case):
     def test_keys_change_and_marking_is_switched(self) -> None:
         service = self.serve()
         first = service.respond(max_tokens=5)
-        following = countermark.Key.generate().epoch("model", "2026-12")
+        following = master().epoch("model", "2026-12")
         service.set_key(following)
         self.assertEqual((first.key_id, first.epoch), (self.key.key_id, "2026-11"))
         self.assertEqual(service.key_id, following.key_id)
         self.assertLess(self.p(following, self.write(service)), -10)
-        self.refused("mismatch", service.set_key, countermark.Key.generate().epoch("other", "1"))
+        self.refused("mismatch", service.set_key, master().epoch("other", "1"))
         service.marking = False
         self.assertGreater(self.p(following, self.write(service)), -6)
         self.assertEqual(service.counters()["off"], 200)
@@ -173,7 +173,7 @@ class Serving(Case):
         self.assertEqual(service.counters()["refused"], 1)
 
     def test_a_bad_start_is_no_start(self) -> None:
-        self.refused("key", countermark.Service, countermark.Key.generate())
+        self.refused("key", countermark.Service, master())
         self.refused("invalid-argument", countermark.Service, self.key, policy="sometimes")
         with self.assertRaises(TypeError):
             countermark.Service("CM-SECRET-KEY-1")

@@ -24,7 +24,7 @@ from unittest import mock
 
 import countermark
 import released
-from support import PROFILE, Case, own_layer
+from support import PROFILE, Case, master, own_layer
 
 try:
     import dill  # noqa: F401
@@ -203,7 +203,7 @@ class Fixed:
 class SGLang(Case):
     def setUp(self) -> None:
         super().setUp()
-        self.key = countermark.Key.generate().epoch("model", "2026-11")
+        self.key = master().epoch("model", "2026-11")
         self.key.save(self.folder / "epoch.key")
         for replaced in (
             mock.patch.dict("os.environ", COUNTERMARK_KEY=str(self.folder / "epoch.key"),
@@ -267,7 +267,7 @@ class SGLang(Case):
                 self.assertLess(self.own_layer(req.output_ids, name), -6)
                 self.assertGreater(self.own_layer(req.output_ids, "somebody"), -6)
             self.assertGreater(self.own_layer(unmarked.output_ids, "account-0"), -6)
-            other = countermark.Key.generate().epoch("model", "2026-11")
+            other = master("other").epoch("model", "2026-11")
             found = countermark.Detector(other, countermark.Profile.load(PROFILE)).detect(
                 np.asarray(done[0].output_ids))
             self.assertGreater(found["log10P"], -6)

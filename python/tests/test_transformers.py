@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import countermark
-from support import PROFILE, Case, export, own_layer, run_page
+from support import PROFILE, Case, export, master, own_layer, run_page
 
 try:
     import torch
@@ -31,7 +31,7 @@ class Generate(Case):
         cls.tokenizer = transformers.AutoTokenizer.from_pretrained(folder, padding_side="left")
         cls.tokenizer.pad_token = cls.tokenizer.eos_token
         cls.profile = countermark.Profile.load(PROFILE)
-        cls.key = countermark.Key.generate().epoch("embedded", "2026-11")
+        cls.key = master().epoch("embedded", "2026-11")
 
     def setUp(self) -> None:
         super().setUp()
@@ -69,7 +69,7 @@ class Generate(Case):
         self.assertEqual(sum(counted[kind] for kind in ("marked", "short-context", "repeated",
                                                         "no-identity", "one-candidate")), 600)
         self.assertGreater(counted["no-identity"], 30)
-        other = countermark.Key.generate().epoch("embedded", "2026-11")
+        other = master("other").epoch("embedded", "2026-11")
         self.assertGreater(self.own_layer(answers[0], "alice", other), -6)
 
     def test_it_stands_after_the_warpers(self) -> None:

@@ -21,7 +21,7 @@ from unittest import mock
 
 import countermark
 import released
-from support import PROFILE, Case, own_layer
+from support import PROFILE, Case, master, own_layer
 
 try:
     import numpy as np
@@ -113,7 +113,7 @@ class Vllm(Case):
 
     def setUp(self) -> None:
         super().setUp()
-        self.key = countermark.Key.generate().epoch("model", "2026-11")
+        self.key = master().epoch("model", "2026-11")
         self.service = countermark.Service(self.key, may_leak_timing=True)
         self.spy = Spy(self.service)
         self.deployment = SimpleNamespace(service=self.spy, transcripts=None)
@@ -136,7 +136,7 @@ class Vllm(Case):
 
     def check_texts(self, requests: list[Request]) -> None:
         """What was written for an account is found for it, and for no other account or key."""
-        other = countermark.Key.generate().epoch("model", "2026-11")
+        other = master("other").epoch("model", "2026-11")
         found = 0
         for request in requests:
             if request.length < 150:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import jsonschema
 
-from support import PROGRAM, SEED, ProgramTest, schemas, words_of_licences
+from support import PROGRAM, SEED, ProgramTest, key_file, schemas, words_of_licences
 
 SCHEMAS = schemas("calibrate-1", "calibration-study-1")
 HOSTILE = "</div></main><script>alert(1)</script><img src=x onerror=alert(1)> \u202e\"'&amp; \U0001f600 \u4f60\u597d"
@@ -54,8 +54,7 @@ class CalibrateTest(ProgramTest):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        cls.key = cls.folder / "epoch.key"
-        cls.call("key", "new", "--model", "demo", "--epoch", "2026-11", "-o", cls.key)
+        cls.key = key_file(cls.folder / "epoch.key", "2026-11")
         words = words_of_licences()
         texts = dict.fromkeys(" ".join(words[i:i + 100]) for i in range(0, len(words), 100))
         cls.clean = cls.folder / "clean.jsonl"

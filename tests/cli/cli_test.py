@@ -22,7 +22,7 @@ try:
 except ImportError:
     jsonschema = None
 
-from support import MODEL, PROGRAM, ROOT, SEED, ProgramTest
+from support import MODEL, PROGRAM, ROOT, SEED, ProgramTest, key_file
 
 DATA = Path(os.environ.get("COUNTERMARK_TEST_DATA", ROOT.parent / "shared" / "data"))
 VERBS = (["key"], ["key", "new"], ["key", "show"], ["key", "check"], ["profile"], ["profile", "new"],
@@ -37,8 +37,7 @@ class CliTest(ProgramTest):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        cls.key = cls.folder / "epoch.key"
-        cls.call("key", "new", "--model", "demo", "--epoch", "2026-11", "-o", cls.key)
+        cls.key = key_file(cls.folder / "epoch.key", "2026-11")
         cls.text = cls.folder / "alice.txt"
         cls.call("generate", "-k", cls.key, "--account", "alice", "--cohort", "c1", "--prompt",
                  "The server", "-n", 300, "--exact", "--seed", SEED, "-o", cls.text)

@@ -16,7 +16,7 @@ try:
 except ImportError:
     jsonschema = None
 
-from support import MODEL, ROOT, SEED, ProgramTest
+from support import MODEL, ROOT, SEED, ProgramTest, key_file
 
 
 class ForeignMarksTest(ProgramTest):
@@ -25,8 +25,7 @@ class ForeignMarksTest(ProgramTest):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        cls.key = cls.folder / "epoch.key"
-        cls.call("key", "new", "--model", "demo", "--epoch", "2026-11", "-o", cls.key)
+        cls.key = key_file(cls.folder / "epoch.key", "2026-11")
 
     # --- generate ---------------------------------------------------------------------------
 

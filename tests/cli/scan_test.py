@@ -8,9 +8,7 @@ number of threads, any memory, in shards, and after a kill.
 
 from __future__ import annotations
 
-import base64
 import gzip
-import hashlib
 import json
 import os
 import random
@@ -23,21 +21,11 @@ from typing import Any
 
 import jsonschema
 
-from support import PROGRAM, SEED, ProgramTest, schemas, words_of_licences
+from support import PROGRAM, SEED, ProgramTest, key_file, schemas, words_of_licences
 
 SCHEMAS = schemas("scan-1", "scan-document-1")
 MARKED = 12
 PLAIN = 120
-
-
-def key_file(path: Path, name: str) -> Path:
-    """An epoch key that `name` determines, in the text form of docs/formats.md: no test depends on luck."""
-    payload = b"E" + hashlib.sha256(name.encode()).digest() + b"\4demo" + bytes([len(name)]) + name.encode()
-    prefix = "CM-SECRET-KEY-1"
-    payload += hashlib.sha256(prefix.encode() + payload).digest()[:4]
-    path.write_text(prefix + base64.b32encode(payload).decode().rstrip("=") + "\n")
-    path.chmod(0o600)
-    return path
 
 
 def human_texts(count: int) -> list[str]:

@@ -12,9 +12,7 @@ and the names of kernels, which differ between programs and machines, are compar
 
 from __future__ import annotations
 
-import base64
 import copy
-import hashlib
 import json
 import re
 import subprocess
@@ -27,6 +25,10 @@ from typing import Any, Iterator
 import jsonschema
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.append(str(ROOT / "tests" / "support"))
+
+from key_text import key_of_the_vectors
+
 PROGRAM = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else Path("countermark")
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "docs" / "schemas").glob("*.json"))}
 GOLDENS = ROOT / "tests" / "goldens"
@@ -44,15 +46,8 @@ def schema_of(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def key_file(folder: Path) -> Path:
-    """The epoch key of the vectors, in the text form of docs/formats.md."""
-    case = json.loads((ROOT / "tests" / "vectors" / "countermark-1-keys.json").read_text())["cases"][0]
-    payload = b"E" + bytes.fromhex(case["EPOCH"])
-    for text in (case["model"], case["epoch"]):
-        payload += bytes([len(text)]) + text.encode()
-    prefix = "CM-SECRET-KEY-1"
-    payload += hashlib.sha256(prefix.encode() + payload).digest()[:4]
     path = folder / "vectors.key"
-    path.write_text(prefix + base64.b32encode(payload).decode().rstrip("=") + "\n")
+    path.write_text(key_of_the_vectors() + "\n")
     path.chmod(0o600)
     return path
 

@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.append(str(ROOT / "tests" / "support"))
+
+from key_text import key_text, secret_of
+
 PROGRAM = Path(sys.argv.pop(1) if len(sys.argv) > 1 else "countermark").resolve()
 SEED = "00112233"
 MODEL = ROOT / "corpora" / "model"
@@ -20,6 +24,13 @@ MODEL = ROOT / "corpora" / "model"
 
 def schemas(*names: str) -> dict[str, Any]:
     return {name: json.loads((ROOT / "docs" / "schemas" / f"{name}.json").read_text()) for name in names}
+
+
+def key_file(path: Path, name: str) -> Path:
+    """An epoch key that `name`, its epoch, determines."""
+    path.write_text(key_text(secret_of(name), "demo", name) + "\n")
+    path.chmod(0o600)
+    return path
 
 
 def words_of_licences() -> list[str]:
