@@ -55,16 +55,18 @@ FORBIDDEN_IN_WATERMARK = {
 }
 # The exact tails, and the three small users of Boost.Math beside them.
 BOOST_USERS = {
-    "verifier/stats/tail.cpp", "verifier/stats/mass.cpp", "verifier/stats/multiprecision.h",
-    "verifier/stats/multiprecision.cpp", "verifier/stats/limits.cpp",
-    "verifier/stats/normal_score.cpp", "verifier/stats/published.cpp",
+    "verifier/stats/tail.cpp", "verifier/stats/decimal.cpp", "verifier/stats/mass.cpp",
+    "verifier/stats/multiprecision.h", "verifier/stats/multiprecision.cpp",
+    "verifier/stats/limits.cpp", "verifier/stats/normal_score.cpp",
+    "verifier/stats/published.cpp",
 }
 # Boost in headers, which only these include: none is installed.
 MULTIPRECISION_HEADERS = {
-    f"verifier/stats/{name}.h" for name in ("multiprecision", "mass", "two_gamma")
+    f"verifier/stats/{name}.h" for name in ("multiprecision", "decimal", "mass", "two_gamma")
 }
 MULTIPRECISION_USERS = BOOST_USERS | {
-    "verifier/stats/mass.h", "verifier/stats/two_gamma.h", "verifier/stats/two_gamma.cpp",
+    "verifier/stats/decimal.h", "verifier/stats/mass.h", "verifier/stats/two_gamma.h",
+    "verifier/stats/two_gamma.cpp", "verifier/stats/lattice.cpp",
 }
 
 

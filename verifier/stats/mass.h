@@ -4,15 +4,9 @@
 
 #include <cstdint>
 
-#include "verifier/stats/multiprecision.h"
+#include "verifier/stats/decimal.h"
 
 namespace countermark::stats {
-
-// factor e^log: no exponent range is wide enough for e^log itself.
-struct Magnitude {
-  Float log;
-  Float factor;
-};
 
 // pi(k; mean) = e^-mean mean^k / k!, mean > 0.
 //
