@@ -45,6 +45,14 @@ constexpr std::array<std::int64_t, kTilts.size()> kTiltCosts = {
 
 }  // namespace
 
+EValue EValue::ratio(std::uint64_t numerator, std::uint64_t denominator) noexcept {
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 50;
+  assert(numerator > 0 && numerator <= kMost && denominator > 0 && denominator <= kMost);
+  if (numerator == denominator) return {};
+  return EValue(units_below(portable_log(static_cast<double>(numerator) /
+                                         static_cast<double>(denominator))));
+}
+
 EValue EValue::calibrated(PValue p) noexcept {
   // With y = -ln p the value is (e^y - 1 - y) / y^2, which grows with y.
   constexpr double kMost = 0x1p31 - 64;

@@ -28,6 +28,9 @@ class EValue {
   static constexpr EValue from_units(std::int64_t units) noexcept { return EValue(units); }
   constexpr std::int64_t units() const noexcept { return units_; }
 
+  // numerator / denominator, both from 1 to 2^50: the pay of a bet.
+  static EValue ratio(std::uint64_t numerator, std::uint64_t denominator) noexcept;
+
   // The mixture calibrator: (1 - p + p ln p) / (p ln^2 p), the integral over k from 0 to 1 of
   // k p^(k-1), of mean 1 for a uniform p (V. Vovk and R. Wang, "E-values: calibration, combination
   // and applications", Ann. Statist. 49, 2021, section 2). 1/2 at p = 1. At least 1e-12 nats too
