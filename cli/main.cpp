@@ -59,6 +59,7 @@ int run(int argc, char** argv) {
   add("detect", "Judge texts: one verdict each", add_detect_command);
   add("scan", "Judge a dataset: one verdict for all of it, and lists", add_scan_command);
   add("merge", "Put the fragments of a sharded scan together", add_merge_command);
+  add("audit", "Judge a model: was it trained on what was served?", add_audit_command);
   add("calibrate", "Try a key on text that is clean, or measure error rates",
       add_calibrate_command);
   add("selftest", "Check this installation against known answers", add_selftest_command);

@@ -87,6 +87,16 @@ PValue RankSum::lower_tail() const {
   return lattice_tail(terms, most_ - statistic_);
 }
 
+PValue RankSum::smallest_tail() const {
+  std::vector<LatticeTerm> terms;
+  std::uint64_t highest = 0;
+  for (const auto& [ties, count] : patterns_) {
+    terms.push_back({weights_of(ties), count});
+    highest += count * (terms.back().weights.size() - ties.back());
+  }
+  return lattice_tail(terms, highest);
+}
+
 EValue RankSum::e_value() const { return EValue::mean(products_); }
 
 double RankSum::share() const noexcept {

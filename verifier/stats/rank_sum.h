@@ -45,6 +45,8 @@ class RankSum {
   // P(a statistic as high) and P(one as low), from above; of no groups 1. Time: lattice.h.
   PValue upper_tail() const;
   PValue lower_tail() const;
+  // The upper tail where every value is as high as its group lets it be.
+  PValue smallest_tail() const;
 
   // A bet on high ranks: the mean, fixed in advance, over 2^-1 … 2^-6 as a part of what is held, of
   // the product over groups of 1 + part (statistic - others) / others. Each factor is of mean 1

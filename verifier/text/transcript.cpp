@@ -266,26 +266,4 @@ Result<Transcript> parse_transcript(std::string_view line) {
   return TranscriptParser(record).parse();
 }
 
-Result<TranscriptReader> TranscriptReader::open(const std::string& path) {
-  COUNTERMARK_TRY(io::Input input, io::Input::open(path));
-  return TranscriptReader(LineReader(std::move(input), kLongestTranscript));
-}
-
-Result<std::optional<Transcript>> TranscriptReader::next() {
-  for (;;) {
-    COUNTERMARK_TRY(const std::optional<Line> line, lines_.next());
-    if (!line) return std::optional<Transcript>{};
-    if (skip_json_space(line->bytes, 0) == line->bytes.size() && !line->too_long) continue;
-    ++record_;
-    auto transcript = line->too_long ? Result<Transcript>(fail(too_long_error(kLongestTranscript)))
-                                     : parse_transcript(line->bytes);
-    if (transcript) return std::optional(std::move(*transcript));
-    Error error = std::move(transcript).error();
-    const std::string record = "record " + std::to_string(record_);
-    error.field = error.field.empty() ? record : record + ", " + error.field;
-    error.offset = line->offset + error.offset.value_or(0);
-    return fail(std::move(error).in_file(lines_.name()));
-  }
-}
-
 }  // namespace countermark::text

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "verifier/text/lines.h"
+#include "verifier/text/json_lines.h"
 #include "watermark/error.h"
 #include "watermark/token.h"
 
@@ -70,22 +70,6 @@ Result<Transcript> parse_transcript(std::string_view line);
 // Longer lines are refused when read and not written: an answer of a million tokens is shorter.
 inline constexpr std::size_t kLongestTranscript = std::size_t{32} << 20;
 
-// Reads one transcript after the other, in memory for one. Not for several threads at once.
-class TranscriptReader {
- public:
-  // "-" is standard input.
-  static Result<TranscriptReader> open(const std::string& path);
-
-  // The next one, nothing at the end, or an error that names the file, the record and its field
-  // and the byte offset from the start of the file. After an error in a record the next call goes
-  // on behind it. Empty lines are skipped.
-  Result<std::optional<Transcript>> next();
-
- private:
-  explicit TranscriptReader(LineReader lines) : lines_(std::move(lines)) {}
-
-  LineReader lines_;
-  std::uint64_t record_ = 0;  // 1-based; empty lines do not count
-};
+using TranscriptReader = JsonLinesReader<Transcript, parse_transcript, kLongestTranscript>;
 
 }  // namespace countermark::text
