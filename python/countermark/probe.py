@@ -20,28 +20,19 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import re
 import sys
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context, Decimal
-from http.client import HTTPException
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import countermark
+from countermark.endpoint import Endpoint
 from countermark.error import Error
+from countermark.program import INTERRUPTED, count, exit_code, header_name, header_of_variable, number
 
 DETECTED, INCONCLUSIVE, NOT_DETECTED = 0, 5, 10
-USAGE, BAD_INPUT, KEY, IO, INTERNAL, INTERRUPTED = 2, 3, 4, 6, 70, 130
-EXIT_CODES = {
-    "invalid-argument": USAGE, "exists": USAGE, "key": KEY, "permission": KEY, "io": IO, "internal": INTERNAL,
-}  # all others are bad input
 
 MINIMUM_SCORED = 16  # countermark.policy/1
 # What 95 % of the embedded model's answers at temperature 1 take for the claimed account's own
@@ -50,8 +41,6 @@ EXPECTED_TOKENS = 65
 # With fewer nothing found is no finding: eight times that.
 ENOUGH_TOKENS = 8 * EXPECTED_TOKENS
 SOME_EVIDENCE = 1e-3  # chance gives so much once in a thousand probes
-MOST_BYTES = 1 << 24  # of one reply
-PIECE = 1 << 16
 
 # Open questions: their answers are long, and vary.
 PROMPTS = (
@@ -116,108 +105,7 @@ def verdict(layer: Layer, tokens: int, alpha: float) -> tuple[str, list[str]]:
     return "not-detected", []
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Headers hold secrets, which go to the endpoint that was named and nowhere else."""
-
-    def redirect_request(self, *unused: Any) -> None:
-        return None
-
-
-class Endpoint:
-    """An OpenAI-compatible server's /v1/completions or /v1/chat/completions."""
-
-    def __init__(self, url: str, chat: bool, headers: dict[str, str], body: dict[str, Any], timeout: float) -> None:
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Error(f"{url!r}: expected http://HOST or https://HOST", "invalid-argument", field="URL")
-        if parts.username is not None or parts.password is not None:
-            raise Error("credentials are no part of the URL: --header", "invalid-argument", field="URL")
-        path = parts.path.rstrip("/")
-        if not path.endswith("/completions"):
-            path += ("" if path.endswith("/v1") else "/v1") + ("/chat/completions" if chat else "/completions")
-        self.chat = path.endswith("/chat/completions")
-        self.url = urllib.parse.urlunsplit((parts.scheme, parts.netloc, path, "", ""))  # to be shown
-        self._query = f"?{parts.query}" if parts.query else ""  # which may hold a secret
-        self._headers = {"Content-Type": "application/json", **headers}
-        self._body = body
-        self._timeout = timeout
-        self._opener = urllib.request.build_opener(_NoRedirect)
-
-    def answer(self, prompt: str) -> str:
-        asked = {"messages": [{"role": "user", "content": prompt}]} if self.chat else {"prompt": prompt}
-        data = json.dumps({**self._body, **asked}).encode()
-        try:
-            reply = self._post(data)
-        except urllib.error.HTTPError as error:
-            with error:
-                said = error.read(300).decode(errors="replace")
-            self._fail("io", f"HTTP {error.code}: {printable(said) or error.reason}")
-        except (OSError, HTTPException, ValueError) as error:
-            self._fail("io", printable(str(getattr(error, "reason", error)) or type(error).__name__))
-        try:
-            choice = json.loads(reply)["choices"][0]
-            text = choice["message"]["content"] if self.chat else choice["text"]
-        except (ValueError, LookupError, TypeError, RecursionError):
-            where = "choices[0].message.content" if self.chat else "choices[0].text"
-            self._fail("invalid-input", f"expected JSON with {where}, found {printable(reply[:80].decode(errors='replace'))!r}")
-        if text is None:  # a model that only called a tool
-            return ""
-        if not isinstance(text, str):
-            self._fail("invalid-input", "expected text")
-        # A lone surrogate is no text; the detector takes UTF-8.
-        return text.encode(errors="replace").decode()
-
-    def _post(self, data: bytes) -> bytes:
-        """The whole reply within twice the timeout, however slowly it drips."""
-        end = time.monotonic() + self._timeout
-        request = urllib.request.Request(self.url + self._query, data=data, headers=self._headers, method="POST")
-        reply = b""
-        with self._opener.open(request, timeout=self._timeout) as response:
-            while piece := response.read1(PIECE):
-                reply += piece
-                if time.monotonic() > end:
-                    raise TimeoutError("timed out")
-                if len(reply) > MOST_BYTES:
-                    raise OSError(f"expected at most {MOST_BYTES} bytes")
-        return reply
-
-    def _fail(self, code: str, message: str) -> NoReturn:
-        raise Error(f"{self.url}: {message}", code, file=self.url)
-
-
-def printable(text: str) -> str:
-    """One line without what steers a terminal."""
-    return re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", text).strip()
-
-
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    def number(low: float, high: float) -> Any:
-        def convert(text: str) -> float:
-            value = float(text)
-            if not low <= value <= high:
-                raise argparse.ArgumentTypeError(f"expected {low:g} to {high:g}")
-            return value
-        return convert
-
-    def count(text: str) -> int:
-        if not 1 <= int(text) <= 100_000:
-            raise argparse.ArgumentTypeError("expected 1 to 100000")
-        return int(text)
-
-    def header(text: str) -> tuple[str, str]:
-        name, _, variable = text.partition("=")
-        if not re.fullmatch(r"[A-Za-z0-9-]+", name) or not variable:
-            raise argparse.ArgumentTypeError("expected NAME=VARIABLE, a variable of the environment")
-        value = os.environ.get(variable, "")
-        if not value or not value.isascii() or not value.isprintable():
-            raise argparse.ArgumentTypeError(f"{variable}: expected a variable with printable ASCII")
-        return name, value
-
-    def header_name(text: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9-]+", text):
-            raise argparse.ArgumentTypeError("expected the name of a header")
-        return text
-
     parser = argparse.ArgumentParser(
         prog="python -m countermark.probe", formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Asks a running OpenAI-compatible endpoint, and says whether its text carries the mark of an "
@@ -237,7 +125,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", metavar="NAME", help="model to ask for, where the endpoint has several")
     parser.add_argument("--user", action="store_true", help="send the account as 'user'")
     parser.add_argument("--account-header", type=header_name, metavar="NAME", help="send the account in this header")
-    parser.add_argument("--header", action="append", default=[], type=header, metavar="NAME=VARIABLE",
+    parser.add_argument("--header", action="append", default=[], type=header_of_variable, metavar="NAME=VARIABLE",
                         help="send a header with the value of a variable of the environment")
     parser.add_argument("--prompts", metavar="FILE", help="one prompt a line, taken in turn; default: built in")
     parser.add_argument("--answers", type=count, default=16, metavar="N", help="at most so many answers [16]")
@@ -288,14 +176,14 @@ def probe(flags: argparse.Namespace) -> dict[str, Any]:
     for name, value in (("model", flags.model), ("top_p", flags.top_p), ("user", flags.account if flags.user else None)):
         if value is not None:
             body[name] = value
-    endpoint = Endpoint(flags.url, flags.chat, headers, body, flags.timeout)
+    endpoint = Endpoint(flags.url, flags.chat, headers, flags.timeout)
 
     account, shared = Layer(), Layer()
     shown: list[int] = []  # ids of the prompts and answers before
     tokens = answers = 0
     while answers < flags.answers:
         prompt = prompts[answers % len(prompts)]
-        ids = tokenizer.encode(endpoint.answer(prompt))
+        ids = tokenizer.encode(endpoint.answer(body, prompt).text)
         answers += 1
         tokens += len(ids)
         shown += tokenizer.encode(prompt)
@@ -379,7 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(result, ensure_ascii=False, separators=(",", ":")) if flags.json else people(result), flush=True)
     except Error as error:
         print(f"countermark.probe: error: {error}", file=sys.stderr)
-        return EXIT_CODES.get(error.code, BAD_INPUT)
+        return exit_code(error)
     except KeyboardInterrupt:
         return INTERRUPTED
     return {"detected": DETECTED, "inconclusive": INCONCLUSIVE}.get(result["verdict"], NOT_DETECTED)
