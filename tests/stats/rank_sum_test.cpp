@@ -131,52 +131,5 @@ TEST(RankSum, NullLawOverRepetitions) {
   EXPECT_GE(covered, kRepetitions * 95 / 100);
 }
 
-// The numbers of the design: four regenerations, 1e-6, power .9.
-TEST(RankSum, Planning) {
-  const PValue level = PValue::from_parts(1, -6);
-  EXPECT_NEAR(static_cast<double>(groups_needed(0.51, 4, level, 0.9)), 45'500, 200);
-  EXPECT_NEAR(static_cast<double>(groups_needed(0.55, 4, level, 0.9)), 1'821, 10);
-  EXPECT_NEAR(static_cast<double>(groups_needed(0.55, 16, level, 0.9)), 1'366, 10);
-  EXPECT_NEAR(detectable_share(1'821, 4, level, 0.9), 0.55, 1e-4);
-  EXPECT_EQ(detectable_share(3, 4, level, 0.9), 1);
-  EXPECT_EQ(detectable_share(0, 4, level, 0.9), 1);
-}
-
-// And that they hold: ranks with a share of .55 by a geometric law.
-TEST(RankSum, PlannedPowerIsReached) {
-  constexpr int kRepetitions = 400;
-  const PValue level = PValue::from_parts(1, -3);
-  const std::uint64_t groups = groups_needed(0.6, 4, level, 0.9);
-  // P(rank r) ~ t^r with mean 4 x .6.
-  double ratio = 1;
-  for (double low = 1, high = 4; high - low > 1e-12;) {
-    ratio = (low + high) / 2;
-    double total = 0;
-    double mean = 0;
-    for (int r = 0; r <= 4; ++r) {
-      total += std::pow(ratio, r);
-      mean += r * std::pow(ratio, r);
-    }
-    (mean / total < 2.4 ? low : high) = ratio;
-  }
-  RandomNumbers random(8);
-  std::uint64_t found = 0;
-  for (int repetition = 0; repetition < kRepetitions; ++repetition) {
-    RankSum sum;
-    for (std::uint64_t group = 0; group < groups; ++group) {
-      double total = 0;
-      for (int r = 0; r <= 4; ++r) total += std::pow(ratio, r);
-      double left = random.unit() * total;
-      int rank = 0;
-      for (double weight = 1; rank < 4 && left >= weight; ++rank, weight *= ratio) left -= weight;
-      constexpr std::array<double, 4> kOthers = {0.5, 1.5, 2.5, 3.5};
-      sum.add(rank, kOthers);
-    }
-    found += sum.upper_tail() <= level ? 1U : 0U;
-  }
-  const CountInterval limits = binomial_interval(kRepetitions, 0.9, 1 - 1e-6);
-  EXPECT_GE(found, limits.least);
-}
-
 }  // namespace
 }  // namespace countermark::stats::testing

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "verifier/detect/report_parts.h"
+#include "verifier/stats/planning.h"
 #include "watermark/prf/hash.h"
 
 namespace countermark::audit {

@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "verifier/stats/lattice.h"
-#include "verifier/stats/normal_score.h"
 
 namespace countermark::stats {
 namespace {
@@ -108,34 +107,6 @@ double RankSum::half_width(double confidence) const noexcept {
   const double weights = static_cast<double>(squares_) /
                          (static_cast<double>(most_) * static_cast<double>(most_));
   return std::sqrt(std::log(2 / (1 - confidence)) * weights / 2);
-}
-
-namespace {
-
-// Standard deviations between chance and what is found; the variance of a rank among n + 1 is
-// (n + 2) / (12 n) of its range.
-double distance(PValue level, double power) {
-  return normal_score(level) + normal_score(PValue::from_double(1 - power));
-}
-
-double variance(std::uint64_t others) {
-  const double size = static_cast<double>(others);
-  return (size + 2) / (12 * size);
-}
-
-}  // namespace
-
-double detectable_share(std::uint64_t groups, std::uint64_t others, PValue level, double power) {
-  assert(others > 0 && power > 0.5 && power < 1);
-  if (groups == 0) return 1;
-  return std::min(1.0, 0.5 + distance(level, power) *
-                                 std::sqrt(variance(others) / static_cast<double>(groups)));
-}
-
-std::uint64_t groups_needed(double share, std::uint64_t others, PValue level, double power) {
-  assert(share > 0.5 && share <= 1 && others > 0 && power > 0.5 && power < 1);
-  const double ratio = distance(level, power) / (share - 0.5);
-  return static_cast<std::uint64_t>(std::ceil(ratio * ratio * variance(others)));
 }
 
 }  // namespace countermark::stats

@@ -74,12 +74,4 @@ class RankSum {
   std::array<EValue, kParts> products_{};
 };
 
-// How often the one value must be above one of the others for a test at `level` to find it with
-// the power .5 < power < 1, in `groups` of `others`; 1 where no such number is enough. Approximate,
-// by the normal law: for planning, never for a verdict.
-double detectable_share(std::uint64_t groups, std::uint64_t others, PValue level, double power);
-
-// The other way round: how many groups, .5 < share <= 1.
-std::uint64_t groups_needed(double share, std::uint64_t others, PValue level, double power);
-
 }  // namespace countermark::stats

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plans against the design's numbers, and against what tests of that size find.
+#include "verifier/stats/planning.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cmath>
+
+#include "tests/support/random_numbers.h"
+#include "verifier/stats/limits.h"
+#include "verifier/stats/rank_sum.h"
+#include "verifier/stats/tail.h"
+
+namespace countermark::stats {
+namespace {
+
+using tests::RandomNumbers;
+
+// The numbers of the design: four regenerations, 1e-6, power .9.
+TEST(Planning, OfRanks) {
+  const PValue level = PValue::from_parts(1, -6);
+  EXPECT_NEAR(static_cast<double>(groups_needed(0.51, 4, level, 0.9)), 45'500, 200);
+  EXPECT_NEAR(static_cast<double>(groups_needed(0.55, 4, level, 0.9)), 1'821, 10);
+  EXPECT_NEAR(static_cast<double>(groups_needed(0.55, 16, level, 0.9)), 1'366, 10);
+  EXPECT_NEAR(detectable_share(1'821, 4, level, 0.9), 0.55, 1e-4);
+  EXPECT_EQ(detectable_share(3, 4, level, 0.9), 1);
+  EXPECT_EQ(detectable_share(0, 4, level, 0.9), 1);
+}
+
+// And that they hold: ranks with a share of .55 by a geometric law.
+TEST(Planning, RanksReachTheirPower) {
+  constexpr int kRepetitions = 400;
+  const PValue level = PValue::from_parts(1, -3);
+  const std::uint64_t groups = groups_needed(0.6, 4, level, 0.9);
+  // P(rank r) ~ t^r with mean 4 x .6.
+  double ratio = 1;
+  for (double low = 1, high = 4; high - low > 1e-12;) {
+    ratio = (low + high) / 2;
+    double total = 0;
+    double mean = 0;
+    for (int r = 0; r <= 4; ++r) {
+      total += std::pow(ratio, r);
+      mean += r * std::pow(ratio, r);
+    }
+    (mean / total < 2.4 ? low : high) = ratio;
+  }
+  RandomNumbers random(8);
+  std::uint64_t found = 0;
+  for (int repetition = 0; repetition < kRepetitions; ++repetition) {
+    RankSum sum;
+    for (std::uint64_t group = 0; group < groups; ++group) {
+      double total = 0;
+      for (int r = 0; r <= 4; ++r) total += std::pow(ratio, r);
+      double left = random.unit() * total;
+      int rank = 0;
+      for (double weight = 1; rank < 4 && left >= weight; ++rank, weight *= ratio) left -= weight;
+      constexpr std::array<double, 4> kOthers = {0.5, 1.5, 2.5, 3.5};
+      sum.add(rank, kOthers);
+    }
+    found += sum.upper_tail() <= level ? 1U : 0U;
+  }
+  const CountInterval limits = binomial_interval(kRepetitions, 0.9, 1 - 1e-6);
+  EXPECT_GE(found, limits.least);
+}
+
+// The design's table of tokens at power .9, for scaled exponential scores.
+TEST(Planning, OfExponentialScores) {
+  struct Case {
+    double mean;
+    double at_1e_6;
+    double at_1e_12;
+  };
+  for (const auto& [mean, at_1e_6, at_1e_12] :
+       {Case{1.02, 92'525, 175'552}, Case{1.1, 3'938, 7'448}, Case{1.3, 504, 946},
+        Case{1.8, 95, 175}}) {
+    const auto six = static_cast<double>(tuples_needed(mean, PValue::from_parts(1, -6), 0.9));
+    const auto twelve = static_cast<double>(tuples_needed(mean, PValue::from_parts(1, -12), 0.9));
+    EXPECT_NEAR(six, at_1e_6, 0.02 * at_1e_6 + 1) << mean;
+    EXPECT_NEAR(twelve, at_1e_12, 0.02 * at_1e_12 + 1) << mean;
+    const auto n = static_cast<std::uint64_t>(six);
+    EXPECT_NEAR(detectable_mean(n, PValue::from_parts(1, -6), 0.9) - 1, mean - 1,
+                0.02 * (mean - 1))
+        << mean;
+  }
+  const Range range = mean_range(10'000, 1.1, 0.95);
+  EXPECT_NEAR(range.least, 1.1 * (1 - 1.96e-2), 1e-3);
+  EXPECT_NEAR(range.most, 1.1 * (1 + 1.96e-2), 1e-3);
+}
+
+TEST(Planning, OfGreenTokens) {
+  const PValue level = PValue::from_parts(1, -6);
+  EXPECT_NEAR(detectable_green(17'514, 1, 4, level, 0.9), 0.27, 2e-4);
+  EXPECT_NEAR(detectable_green(346, 1, 4, level, 0.9), 0.40, 1e-3);
+  EXPECT_NEAR(detectable_green(22'803, 1, 2, level, 0.9), 0.52, 2e-4);
+  EXPECT_EQ(detectable_green(0, 1, 2, level, 0.9), 1);
+  EXPECT_EQ(detectable_green(3, 1, 2, level, 0.9), 1);
+}
+
+}  // namespace
+}  // namespace countermark::stats

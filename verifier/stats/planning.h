@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// How much is needed to find something, and what so much could have found: before data are
+// collected, and beside every result.
+//
+// Approximate, mostly by the normal law: to plan with, never for a verdict. Thread-safe; no state;
+// no errors: a precondition broken is a caller's mistake (assert). Everywhere .5 < power < 1.
+#pragma once
+
+#include <cstdint>
+
+#include "verifier/stats/p_value.h"
+
+namespace countermark::stats {
+
+// Rank sums (rank_sum.h): how often the one value must be above one of the `others` >= 1 of its
+// group for a test at `level` to find it with the power; 1 where no such number is enough.
+double detectable_share(std::uint64_t groups, std::uint64_t others, PValue level, double power);
+// The other way round, .5 < share <= 1.
+std::uint64_t groups_needed(double share, std::uint64_t others, PValue level, double power);
+
+// Exponential scores, of mean 1 by chance: the mean that n distinct tuples would show, if theirs
+// were exponential scores of this mean. n >= 1.
+double detectable_mean(std::uint64_t n, PValue level, double power);
+// mean > 1. At most 2^53.
+std::uint64_t tuples_needed(double mean, PValue level, double power);
+// What the mean may be, two-sided, under the same model of its law, 0 < confidence < 1.
+struct Range {
+  double least;
+  double most;
+};
+Range mean_range(std::uint64_t n, double mean, double confidence);
+
+// Green tokens, a share of numerator / denominator by chance: the share that n distinct tuples
+// would show; 1 where none is enough. 0 < numerator < denominator. Some 20 tails.
+double detectable_green(std::uint64_t n, std::uint64_t numerator, std::uint64_t denominator,
+                        PValue level, double power);
+
+}  // namespace countermark::stats
