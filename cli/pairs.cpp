@@ -63,11 +63,11 @@ Error no_key_for(const LoadedProfile& profile, const std::vector<LoadedKey>& key
 
 }  // namespace
 
-void PairFlags::add_flags(CLI::App& app) {
+void PairFlags::add_flags(CLI::App& app, bool needs_key) {
   app.add_option("-k,--key", keys, "Epoch key, or a key of another system; may be repeated")
       ->type_name("FILE")
       ->allow_extra_args(false)
-      ->required();
+      ->required(needs_key);
   app.add_option("-p,--profile", profiles,
                  "Profile; may be repeated; default: the embedded model's")
       ->type_name("FILE")

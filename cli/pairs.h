@@ -17,8 +17,8 @@ struct PairFlags {
   std::vector<std::string> profiles{};  // none: the embedded model's
   std::string tokenizer{};
 
-  // -k, -p and -t.
-  void add_flags(CLI::App& app);
+  // -k, -p and -t. Without a key only a command that can do without takes none.
+  void add_flags(CLI::App& app, bool needs_key = true);
 };
 
 // A profile and a key that its scheme takes.

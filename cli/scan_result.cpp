@@ -94,8 +94,8 @@ int status_of(const std::vector<scan::TestResult>& results) {
 
 }  // namespace
 
-void ScanTestFlags::add_claim_flags(CLI::App& app) {
-  pairs.add_flags(app);
+void ScanTestFlags::add_claim_flags(CLI::App& app, bool needs_key) {
+  pairs.add_flags(app, needs_key);
   app.add_option("--account", account, "Claimed account")->type_name("ID");
   app.add_option("--cohort", cohort, "Claimed cohort")->type_name("ID");
 }
@@ -110,9 +110,10 @@ void ScanTestFlags::add_flags(CLI::App& app) {
       ->type_name("INPUT");
 }
 
-Result<scan::Tests> ScanTestFlags::load() const {
+Result<scan::Tests> ScanTestFlags::load(const std::vector<text::Document>& also) const {
   COUNTERMARK_TRY(const std::vector<Pair> all, load_pairs(pairs));
-  COUNTERMARK_TRY(const std::vector<text::Document> works, read_works(quoted));
+  COUNTERMARK_TRY(std::vector<text::Document> works, read_works(quoted));
+  works.insert(works.end(), also.begin(), also.end());
   std::map<const text::Tokenizer*, scan::Shown> shown;
   detect::Policy policy;
   policy.alpha = stats::PValue::from_decimal(alpha);

@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/pairs.h"
 #include "verifier/scan/verdict.h"
+#include "verifier/text/reader.h"
 
 namespace countermark::cli {
 
@@ -22,9 +23,9 @@ struct ScanTestFlags {
 
   void add_flags(CLI::App& app);
   // All but --alpha and --quoted.
-  void add_claim_flags(CLI::App& app);
-  // Every key under every profile that takes it.
-  Result<scan::Tests> load() const;
+  void add_claim_flags(CLI::App& app, bool needs_key = true);
+  // Every key under every profile that takes it. `shown`: besides --quoted what nobody is judged by.
+  Result<scan::Tests> load(const std::vector<text::Document>& shown = {}) const;
 };
 
 struct ScanResultFlags {

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "verifier/audit/report.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "verifier/detect/report_parts.h"
+#include "verifier/scan/report.h"
 #include "watermark/version.h"
 
 namespace countermark::audit {
@@ -41,6 +43,21 @@ constexpr Reading kLearnedKey = {
 constexpr std::array kServedNotShown = {
     Reading{"who", "who gave the answers to the suspect's maker"},
     Reading{"how-much", "how large a part of the training data they were"},
+};
+
+constexpr std::array kClosedAlternatives = {
+    Reading{"marked-text-elsewhere",
+            "text under this key reached the training data by another way: scraped, published, "
+            "resold, quoted, or licensed"},
+    Reading{"common-ancestor",
+            "the suspect descends from, or was trained on, another model that learned from such "
+            "text"},
+    Reading{"spoofing", "somebody made text that scores high to have the suspect learn it"},
+};
+constexpr std::array kClosedNotShown = {
+    Reading{"who", "who gave the text to the suspect's maker, unless a stream of one account says "
+                   "so"},
+    Reading{"how-much", "how large a part of the training data it was"},
 };
 
 // The digits behind the sixth decimal are not portable and tell nothing.
@@ -106,6 +123,21 @@ ordered_json served_json(const Audit& audit, const ServedFinding& finding) {
           {"notShown", codes(kServedNotShown)}};
 }
 
+// A test that the files did not allow.
+struct Missing {
+  const char* test;
+  const char* needs;
+};
+
+std::vector<Missing> missing(const Audit& audit) {
+  std::vector<Missing> out;
+  if (!audit.served)
+    out.push_back({"served-response", "--scores: how the suspect rates served answers"});
+  if (!audit.closed)
+    out.push_back({"unsupervised-closed", "--answers, -k and -p: what the suspect answers"});
+  return out;
+}
+
 std::string percent(double share) { return fixed(100 * share, 1) + " %"; }
 
 template <typename Readings>
@@ -148,10 +180,80 @@ std::string served_text(const Audit& audit, const ServedFinding& finding) {
   return out;
 }
 
+ordered_json closed_json(const Audit& audit, const ClosedFinding& finding) {
+  const std::vector<scan::TestResult> results = {finding.result};
+  scan::JudgeOptions options;
+  options.share_alpha = audit.share_alpha;
+  const scan::Report report{*audit.tests, audit.inputs, finding.summary, results, options};
+  ordered_json out = {{"test", "unsupervised-closed"},
+                      {"verdict", detect::verdict_name(finding.verdict)},
+                      {"alpha", audit.policy.alpha.to_string()},
+                      {"answers", finding.summary.documents}};
+  ordered_json found = scan::test_json(report, 0);
+  // What is said of single answers is another question.
+  for (const char* name : {"verdict", "documents", "spans"}) found.erase(name);
+  // A check of ours that failed says no more of the whole than one of the scan's.
+  if (finding.verdict == Verdict::kWithheld) found["pValue"] = found["log10P"] = nullptr;
+  out.update(found);
+  const bool is_withheld = finding.verdict == Verdict::kWithheld;
+  out["log10E"] = finding.e_value && !is_withheld ? ordered_json(rounded(finding.e_value->log10()))
+                                                  : ordered_json(nullptr);
+  out["effect"] = {{"name", "mean-score"},
+                   {"value", rounded(finding.mean)},
+                   {"chance", rounded(finding.chance)},
+                   {"interval", {rounded(finding.least), rounded(finding.most)}},
+                   {"confidence", kConfidence},
+                   {"basis", "model"}};
+  out["couldFind"] = {{"meanScore", rounded(finding.detectable)}, {"power", audit.policy.power}};
+  out["checks"] = checks_json(finding.checks);
+  out["alternatives"] = codes(kClosedAlternatives);
+  out["notShown"] = codes(kClosedNotShown);
+  return out;
+}
+
+std::string closed_text(const Audit& audit, const ClosedFinding& finding) {
+  const scan::Finding& found = finding.result.finding;
+  const detect::Evidence& evidence = found.evidence;
+  const detect::Subject& subject = audit.tests->tests.front()->subject();
+  std::string out =
+      std::string("unsupervised-closed: ") + detect::verdict_name(finding.verdict) + "\n";
+  out += row("could find", std::to_string(evidence.tally.n) + " distinct tuples: with a power of " +
+                               fixed(audit.policy.power, 2) + " found from a mean score of " +
+                               fixed(finding.detectable, 4) + " on (" +
+                               fixed(finding.chance, 4) + " by chance)");
+  out += row("scores", "mean " + fixed(finding.mean, 4) + " (95 % interval " +
+                           fixed(finding.least, 4) + " to " + fixed(finding.most, 4) +
+                           ", by a model)");
+  if (finding.verdict != Verdict::kWithheld) {
+    std::string p = evidence.asserted.to_string() + ", " + detect::by_chance(evidence) +
+                    " suspects that have nothing to do with this key; alpha " +
+                    audit.policy.alpha.to_string();
+    if (finding.e_value) p += "; log10 e " + fixed(finding.e_value->log10(), 2);
+    out += row("p", p);
+  }
+  for (const scan::StreamFinding& stream : finding.result.streams)
+    out += row(layer_name(stream.layer),
+               stream.identity + ": " + detect::verdict_name(stream.finding.verdict) + ", p " +
+                   stream.finding.evidence.asserted.to_string() + ", by that layer alone");
+  for (const Check& check : finding.checks)
+    out += row("check", check.name + " " + state_name(check.state) + ": " + check.detail);
+  for (const std::string& reason : finding.result.reasons) out += row("reason", reason);
+  out += row("key", (subject.key_id.empty() ? subject.scheme : subject.key_id) + ", profile " +
+                        subject.profile.substr(0, 16));
+  add_readings("or else", kClosedAlternatives, out);
+  add_readings("not shown", kClosedNotShown, out);
+  return out;
+}
+
 }  // namespace
 
 Verdict verdict_of(const Audit& audit) noexcept {
-  return audit.served ? audit.served->verdict : Verdict::kInconclusive;
+  std::vector<Verdict> all;
+  if (audit.served) all.push_back(audit.served->verdict);
+  if (audit.closed) all.push_back(audit.closed->verdict);
+  for (const Verdict first : {Verdict::kDetected, Verdict::kWithheld, Verdict::kNotDetected})
+    if (std::find(all.begin(), all.end(), first) != all.end()) return first;
+  return Verdict::kInconclusive;
 }
 
 std::string to_json(const Audit& audit) {
@@ -163,12 +265,20 @@ std::string to_json(const Audit& audit) {
                       {"account", audit.account ? ordered_json(*audit.account) : nullptr}};
   out["tests"] = ordered_json::array();
   if (audit.served) out["tests"].push_back(served_json(audit, *audit.served));
+  if (audit.closed) out["tests"].push_back(closed_json(audit, *audit.closed));
+  ordered_json not_run = ordered_json::array();
+  for (const Missing& each : missing(audit))
+    not_run.push_back({{"test", each.test}, {"needs", each.needs}});
+  out["notRun"] = std::move(not_run);
   return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
 std::string to_text(const Audit& audit) {
   std::string out;
   if (audit.served) out += served_text(audit, *audit.served);
+  if (audit.closed) out += closed_text(audit, *audit.closed);
+  for (const Missing& each : missing(audit))
+    out += row("not run", std::string(each.test) + ": needs " + each.needs);
   out += "exploratory: no plan fixed this analysis before the data were seen, so it has no level\n";
   return out;
 }

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "verifier/audit/closed_model.h"
 #include "verifier/audit/finding.h"
 #include "verifier/audit/served_response.h"
 
@@ -16,6 +17,11 @@ struct Audit {
   AuditPolicy policy{};   // of each test
   std::optional<std::string> account{};
   std::optional<ServedFinding> served{};
+  std::optional<ClosedFinding> closed{};
+  // Of `closed`.
+  const scan::Tests* tests = nullptr;
+  std::vector<std::string> inputs{};
+  stats::PValue share_alpha{};
 };
 
 // Of all tests together: detected where one is, withheld where none is and one was withheld,

@@ -78,58 +78,6 @@ ordered_json span_json(const Span& span, stats::PValue p) {
           {"pValue", p.to_string()}, {"log10P", detect::rounded_log10(p)}};
 }
 
-ordered_json test_json(const Report& report, std::size_t t) {
-  const Test& test = *report.tests.tests[t];
-  const TestResult& result = report.results[t];
-  ordered_json out = detect::subject_json(test.subject());
-  ordered_json layers = ordered_json::array();
-  if (!test.subject().model.empty())
-    for (const Stream& stream : test.streams()) layers.push_back(layer_name(stream.layer));
-  out["layers"] = std::move(layers);
-  out["tokens"] = report.summary.routed[t];
-  out["dropped"] = dropped_json(report.summary.dropped[t],
-                                repeated_tuples(report, t, result, report.summary.tuples[t]));
-  out.update(finding_json(result.finding));
-  ordered_json streams = ordered_json::array();
-  for (const StreamFinding& stream : result.streams) {
-    ordered_json item = {{"layer", layer_name(stream.layer)}, {"identity", stream.identity}};
-    item.update(finding_json(stream.finding));
-    item["verdict"] = detect::verdict_name(stream.finding.verdict);
-    streams.push_back(std::move(item));
-  }
-  out["streams"] = std::move(streams);
-  out["share"] = {{"atLeast", share_text(result.share)},
-                  {"marked", result.share.marked},
-                  {"tuples", result.share.tuples},
-                  {"alpha", report.options.share_alpha.to_string()},
-                  {"basis", test.model_reasons().empty() ? "guaranteed" : "model"}};
-  out["documents"] = {{"judged", result.list.documents},
-                      {"listed", result.list.guaranteed},
-                      {"underIndependence", result.list.independent},
-                      {"falseDiscoveryRate", report.options.list_level.to_string()},
-                      {"procedure", "benjamini-yekutieli"},
-                      {"basis", test.model_reasons().empty() ? "guaranteed" : "model"}};
-  ordered_json best = ordered_json::array();
-  for (const FoundSpan& found : result.best_spans) {
-    ordered_json item = {{"id", found.document}};
-    item.update(span_json(found.span, found.p));
-    best.push_back(std::move(item));
-  }
-  out["spans"] = {{"found", result.spans},
-                  {"windows", result.windows},
-                  {"best", std::move(best)},
-                  {"basis", test.model_reasons().empty() ? "guaranteed" : "model"}};
-  if (result.line_up) {
-    out["lineUp"] = detect::line_up_json(*result.line_up);
-    out["lineUp"]["documents"] = report.summary.sample.entries().size();
-    out["lineUp"]["tokens"] = report.summary.sample.tokens();
-  }
-  out["expectedLostToFingerprints"] = short_number(expected_collisions(result.totals.front().n));
-  out["verdict"] = detect::verdict_name(result.finding.verdict);
-  out["reasons"] = result.reasons;
-  return out;
-}
-
 std::string count_text(std::uint64_t count, const char* one, const char* many) {
   return std::to_string(count) + " " + (count == 1 ? one : many);
 }
@@ -246,6 +194,58 @@ ordered_json document_test_json(const Report& report, const Channels& channels, 
 }
 
 }  // namespace
+
+ordered_json test_json(const Report& report, std::size_t t) {
+  const Test& test = *report.tests.tests[t];
+  const TestResult& result = report.results[t];
+  ordered_json out = detect::subject_json(test.subject());
+  ordered_json layers = ordered_json::array();
+  if (!test.subject().model.empty())
+    for (const Stream& stream : test.streams()) layers.push_back(layer_name(stream.layer));
+  out["layers"] = std::move(layers);
+  out["tokens"] = report.summary.routed[t];
+  out["dropped"] = dropped_json(report.summary.dropped[t],
+                                repeated_tuples(report, t, result, report.summary.tuples[t]));
+  out.update(finding_json(result.finding));
+  ordered_json streams = ordered_json::array();
+  for (const StreamFinding& stream : result.streams) {
+    ordered_json item = {{"layer", layer_name(stream.layer)}, {"identity", stream.identity}};
+    item.update(finding_json(stream.finding));
+    item["verdict"] = detect::verdict_name(stream.finding.verdict);
+    streams.push_back(std::move(item));
+  }
+  out["streams"] = std::move(streams);
+  out["share"] = {{"atLeast", share_text(result.share)},
+                  {"marked", result.share.marked},
+                  {"tuples", result.share.tuples},
+                  {"alpha", report.options.share_alpha.to_string()},
+                  {"basis", test.model_reasons().empty() ? "guaranteed" : "model"}};
+  out["documents"] = {{"judged", result.list.documents},
+                      {"listed", result.list.guaranteed},
+                      {"underIndependence", result.list.independent},
+                      {"falseDiscoveryRate", report.options.list_level.to_string()},
+                      {"procedure", "benjamini-yekutieli"},
+                      {"basis", test.model_reasons().empty() ? "guaranteed" : "model"}};
+  ordered_json best = ordered_json::array();
+  for (const FoundSpan& found : result.best_spans) {
+    ordered_json item = {{"id", found.document}};
+    item.update(span_json(found.span, found.p));
+    best.push_back(std::move(item));
+  }
+  out["spans"] = {{"found", result.spans},
+                  {"windows", result.windows},
+                  {"best", std::move(best)},
+                  {"basis", test.model_reasons().empty() ? "guaranteed" : "model"}};
+  if (result.line_up) {
+    out["lineUp"] = detect::line_up_json(*result.line_up);
+    out["lineUp"]["documents"] = report.summary.sample.entries().size();
+    out["lineUp"]["tokens"] = report.summary.sample.tokens();
+  }
+  out["expectedLostToFingerprints"] = short_number(expected_collisions(result.totals.front().n));
+  out["verdict"] = detect::verdict_name(result.finding.verdict);
+  out["reasons"] = result.reasons;
+  return out;
+}
 
 std::string to_json(const Report& report) {
   const Summary& summary = report.summary;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,9 @@ struct Report {
 
 // One object on one line, without the line feed. The same input gives the same bytes.
 std::string to_json(const Report& report);
+
+// What it says of one test.
+nlohmann::ordered_json test_json(const Report& report, std::size_t test);
 
 // For a terminal, with a final line feed.
 std::string to_text(const Report& report);

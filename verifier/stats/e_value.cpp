@@ -104,6 +104,12 @@ EValue tilted(std::uint64_t n, std::uint64_t statistic, std::size_t tilt) noexce
   return EValue::from_units(static_cast<std::int64_t>((gain - cost) >> 28));
 }
 
+EValue tilted(std::uint64_t n, std::uint64_t statistic) noexcept {
+  std::array<EValue, kTilts.size()> each;
+  for (std::size_t i = 0; i < each.size(); ++i) each[i] = tilted(n, statistic, i);
+  return EValue::mean(each);
+}
+
 void SlotEvidence::add(std::uint64_t n, std::span<const std::uint64_t> sums) noexcept {
   if (n == 0) return;
   auto product = products_.begin();

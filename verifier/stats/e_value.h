@@ -75,6 +75,9 @@ inline constexpr std::array<std::uint32_t, 7> kTilts = {1, 2, 4, 8, 16, 32, 48};
 // is at most 1 / (1 - d). n < 2^30, statistic < 2^50.
 EValue tilted(std::uint64_t n, std::uint64_t statistic, std::size_t tilt) noexcept;
 
+// Their mean: a bet on all of the tilts.
+EValue tilted(std::uint64_t n, std::uint64_t statistic) noexcept;
+
 // One e-value of many documents, each of which may have been drawn under any of R slots of a stream
 // or under none: a mean, fixed in advance, over tilts and over how large a part of the documents is
 // marked (1/2, 1/16, 1/128, 1/1024), of the product over documents of
