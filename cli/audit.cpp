@@ -136,6 +136,9 @@ int run(AuditFlags flags) {
     auto inputs = text::expand_inputs(flags.answers);
     if (!inputs) return report(inputs.error());
     out.inputs = *std::move(inputs);
+    if (std::find(out.inputs.begin(), out.inputs.end(), "-") != out.inputs.end())
+      return report({ErrorCode::kInvalidArgument,
+                     "--answers are read twice, first for their prompts: give files, not '-'"});
     const auto shown = audit::read_prompts(out.inputs, flags.reader);
     if (!shown) return report(shown.error());
     auto loaded = flags.tests.load(shown->prompts);

@@ -33,7 +33,7 @@ PROGRAM = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else Path("countermar
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "docs" / "schemas").glob("*.json"))}
 GOLDENS = ROOT / "tests" / "goldens"
 # By the place of their object.
-A_TEST = re.compile(r"/tests/\d+(/streams/\d+)?")  # of a scan
+A_TEST = re.compile(r"/tests/\d+(/streams/\d+)?")  # of a scan or an audit
 OPTIONAL = {"": ("lineUp", "tokenizer", "asPublished", "ledger"), "/tokenizer": ("file",),
             "/asPublished": ("weightedMean", "decision")}
 MACHINE_FIELDS = ("version", "kernel", "kernels", "checks")
@@ -91,6 +91,10 @@ def outputs(folder: Path) -> dict[str, str]:
     (folder / "licence.txt").write_bytes((ROOT / "LICENSE").read_bytes())
     foreign_files(folder)
     model = ROOT / "corpora" / "model"
+    (folder / "scores.jsonl").write_text("".join(json.dumps({
+        "schema": "countermark.scores/1", "id": f"{kind}{i}", "account": "alice", "served": i % 7 + lift,
+        "regenerated": [(3 * i + j) % 7 for j in range(4)], "neverServed": kind == "control"}) + "\n"
+        for kind, lift in (("served", 2), ("control", 0)) for i in range(70)))
     published = ("--as-published", "--json", "-t", model / "tokenizer.json")
     return {
         "key-show": call("key", "show", "-k", key, "--json"),
@@ -120,6 +124,11 @@ def outputs(folder: Path) -> dict[str, str]:
         "scan-panel": call("scan", "-k", key, "-k", "long.key", "-p", model / "profile.json", "-p", "gumbel.json", "-p",
                            "dual.json", "-p", "sbw.json", "-p", "kgw.json", "--decoys", 20, "--json", "-t",
                            model / "tokenizer.json", *ids),
+        "audit-served": call("audit", "--scores", "scores.jsonl", "--json"),
+        "audit": call("audit", "--scores", "scores.jsonl", "-k", key, "--answers", "answers.jsonl", "--ids-field", "ids",
+                      "--account", "alice", "--decoys", 20, "--json"),
+        "audit-model": call("audit", "-k", "default.key", "-p", "gumbel.json", "--answers", "answers.jsonl", "--ids-field",
+                            "ids", "--decoys", 20, "--json", "-t", model / "tokenizer.json"),
         "calibrate": call("calibrate", "-k", key, "--decoys", 20, "--json", *ids),
         "calibration-study": call("calibrate", "-k", key, "--study", "--keys", 5, "--pieces", 3, "--json", "licence.txt"),
         "selftest": call("selftest", "--json"),
@@ -209,7 +218,7 @@ class SchemaTest(unittest.TestCase):
                         self.assertFalse(valid(changed), f"{path.name}{at}: {field} of another type")
                         del target[field]
                         optional = field in OPTIONAL.get(at, ()) or field == "z" and "decision" not in target
-                        if A_TEST.fullmatch(at) and "schema" in value and "scan/" in value["schema"]:
+                        if A_TEST.fullmatch(at) and value.get("schema", "").startswith(("countermark.scan/", "countermark.audit/")):
                             optional = field in ("statistic", "log10E", "lineUp")
                         self.assertTrue(optional or not valid(changed), f"{path.name}{at}: no {field}")
 

@@ -163,10 +163,13 @@ Result<ClosedFinding> closed_model(const scan::Tests& tests, const Shown& shown,
                                     options.decoy_done),
                       out.result);
   const scan::Finding& finding = out.result.finding;
-  if (finding.e_value)
+  if (!test.model_reasons().empty()) {
+    // No law, no e-value.
+  } else if (finding.e_value) {
     out.e_value = finding.e_value;
-  else if (test.null_model().law == NullLaw::kExponentialBound)
+  } else if (test.null_model().law == NullLaw::kExponentialBound) {
     out.e_value = stats::tilted(finding.evidence.tally.n, finding.evidence.tally.sum);
+  }
   measure(test.null_model(), policy, out);
   out.checks = {echo_check(out.summary), prompts_check(shown), decoy_check(test, out.result)};
   out.verdict = verdict_of(out);

@@ -61,7 +61,10 @@ constexpr std::array kClosedNotShown = {
 };
 
 // The digits behind the sixth decimal are not portable and tell nothing.
-double rounded(double value) { return std::round(value * 1e6) / 1e6; }
+double rounded(double value) {
+  const double out = std::round(value * 1e6) / 1e6;
+  return out == 0 ? 0 : out;  // no minus zero
+}
 
 ordered_json checks_json(const std::vector<Check>& checks) {
   ordered_json out = ordered_json::array();

@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`audit` as a person meets it: what a suspect rates and answers, and every rule that keeps a verdict honest.
+
+Usage: audit_test.py PROGRAM. Of each rule both is shown: that without it the test would be wrong, and that it holds.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import unittest
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from support import SEED, ProgramTest, key_file, schemas
+
+SCHEMA = schemas("audit-1")["audit-1"]
+PROMPTS = ("The server", "A function", "When the file", "The library", "If a user", "This option")
+
+
+def scores(count: int, lift: float, kind: str = "served", others: int = 4) -> list[dict[str, Any]]:
+    """Records of prompts whose served answer is rated `lift` of the range better than chance would have it."""
+    draw = random.Random(f"{count} {lift} {kind}")
+    return [{"schema": "countermark.scores/1", "id": f"{kind}-{i}", "account": "alice",
+             "served": draw.random() + lift, "regenerated": [draw.random() for _ in range(others)],
+             "neverServed": kind == "control"} for i in range(count)]
+
+
+def transcript(record: dict[str, Any], number: int) -> dict[str, Any]:
+    return {"schema": "countermark.transcript/1", "id": record["id"],
+            "time": f"2026-11-21T10:{number // 60 % 60:02}:{number % 60:02}.000Z", "account": "alice", "cohort": None,
+            "epoch": None, "slots": [], "profile": "0" * 64, "keyId": None, "promptIds": [7, number], "ids": [1, number],
+            "text": None, "marked": None, "finish": "end"}
+
+
+class AuditTest(ProgramTest):
+    key: Path
+    marked: list[dict[str, Any]]
+    unmarked: list[dict[str, Any]]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.key = key_file(cls.folder / "epoch.key", "2026-11")
+        (cls.folder / "prompts.txt").write_text("".join(f"{prompt}\n" for prompt in PROMPTS))
+        for name, flags in (("marked", ("--account", "alice")), ("unmarked", ("--unmarked",))):
+            out, _ = cls.call("generate", "-k", cls.key, "--prompts", "prompts.txt", "-n", 150, "--exact", "--count", 4,
+                              "--seed", SEED, "--json", *flags)
+            setattr(cls, name, [{"id": str(i), "prompt": answer["prompt"], "response": answer["text"]}
+                                for i, answer in enumerate(map(json.loads, out.splitlines()))])
+
+    def lines(self, name: str, records: list[dict[str, Any]]) -> Path:
+        return self.file(name, "".join(json.dumps(record) + "\n" for record in records))
+
+    def audit(self, *arguments: object, code: int = 0) -> dict[str, Any]:
+        out, err = self.call("audit", "--json", *arguments, code=code)
+        self.assertEqual(err, "")
+        value = json.loads(out)
+        jsonschema.validate(value, SCHEMA)
+        return value
+
+    def served(self, records: list[dict[str, Any]], *more: object) -> dict[str, Any]:
+        return self.audit("--scores", self.lines("scores.jsonl", records), *more)["tests"][0]
+
+    def closed(self, answers: list[dict[str, Any]], *more: object) -> dict[str, Any]:
+        return self.audit("--answers", self.lines("answers.jsonl", answers), "-k", self.key, "--decoys", 50,
+                          *more)["tests"][0]
+
+    def states(self, test: dict[str, Any]) -> dict[str, str]:
+        return {check["check"]: check["state"] for check in test["checks"]}
+
+    # --- served responses -------------------------------------------------------------------
+
+    def test_answers_that_are_known(self) -> None:
+        records = scores(500, 0.3)
+        log = self.lines("log.jsonl", [transcript(record, i) for i, record in enumerate(records)])
+        test = self.served(records + scores(300, 0, "control"), "--transcripts", log)
+        self.assertEqual(test["verdict"], "detected")
+        self.assertLess(test["log10P"], -20)
+        self.assertEqual(set(self.states(test).values()), {"passed"})
+        self.assertGreater(test["effect"]["interval"][0], 0.5)
+        self.assertEqual((test["prompts"], test["regenerations"]), (500, [4, 4]))
+
+    def test_chance_is_not_detected(self) -> None:
+        test = self.served(scores(500, 0))
+        self.assertEqual(test["verdict"], "not-detected")
+        self.assertEqual(set(self.states(test).values()), {"not-run"})
+
+    def test_a_control_that_fails_withholds(self) -> None:
+        test = self.served(scores(300, 0.3) + scores(300, 0.3, "control"))
+        self.assertLess(test["log10P"], -10)
+        self.assertEqual((test["verdict"], self.states(test)["negative-control"]), ("withheld", "failed"))
+
+    def test_a_log_that_says_otherwise_withholds(self) -> None:
+        records = scores(100, 0.5)
+        log = [transcript(record, i) for i, record in enumerate(records)]
+        for check, change in {
+            "in-log": lambda: log.pop(),
+            "whole-answers": lambda: log[3].update(finish="aborted"),
+            "first-answers": lambda: log.append({**log[5], "id": "earlier", "time": "2026-11-20T00:00:00.000Z"}),
+        }.items():
+            with self.subTest(check):
+                before = json.loads(json.dumps(log))
+                change()
+                test = self.served(records, "--transcripts", self.lines("log.jsonl", log))
+                log[:] = before
+                self.assertEqual((test["verdict"], self.states(test)[check]), ("withheld", "failed"))
+
+    def test_one_account(self) -> None:
+        records = scores(60, 0.9) + [{**record, "id": f"b{i}", "account": "bob"}
+                                     for i, record in enumerate(scores(60, 0))]
+        self.assertEqual(self.served(records, "--account", "alice")["verdict"], "detected")
+        test = self.served(records, "--account", "bob")
+        self.assertEqual((test["verdict"], test["prompts"]), ("not-detected", 60))
+        self.assertEqual(self.served(records, "--account", "carol")["verdict"], "inconclusive")
+
+    # --- the answers of a closed model ------------------------------------------------------
+
+    def test_a_model_that_writes_the_mark(self) -> None:
+        test = self.closed(self.marked, "--account", "alice")
+        self.assertEqual(test["verdict"], "detected")
+        self.assertEqual(set(self.states(test).values()), {"passed"})
+        self.assertGreater(test["effect"]["interval"][0], test["couldFind"]["meanScore"])
+        self.assertEqual(test["lineUp"]["rank"], 1)
+        self.assertEqual(test["streams"][0]["identity"], "alice")
+
+    def test_a_model_that_does_not(self) -> None:
+        test = self.closed(self.unmarked)
+        self.assertEqual(test["verdict"], "not-detected")
+        self.assertLess(test["effect"]["interval"][0], 1)
+        self.assertGreater(test["effect"]["interval"][1], 1)
+
+    def test_echoed_prompts(self) -> None:
+        """A model that repeats marked text that it was shown, in this answer or in another."""
+        answers = []
+        for i, (ours, others) in enumerate(zip(self.marked, self.unmarked)):
+            prompt = self.marked[(i + 1) % len(self.marked)]["response"]  # of another answer
+            answers.append({"id": str(i), "prompt": prompt,
+                            "response": f"{others['response']} {others['prompt']} {ours['response'][:150]}"})
+        without = self.closed([{**answer, "prompt": ""} for answer in answers])
+        self.assertEqual(without["verdict"], "detected")
+        test = self.closed(answers)
+        self.assertEqual(test["verdict"], "not-detected")
+        self.assertGreater(test["dropped"]["promptContext"], 100)
+        only = [{**answer, "response": self.marked[i]["response"]} for i, answer in enumerate(answers)]
+        echo = self.closed(only)
+        self.assertEqual(self.states(echo)["echo"], "failed")
+        self.assertIn(echo["verdict"], ("withheld", "inconclusive"))
+
+    def test_quoted_works(self) -> None:
+        work = self.file("work.txt", " ".join(answer["response"] for answer in self.marked))
+        self.assertEqual(self.closed(self.marked)["verdict"], "detected")
+        quoted = self.closed(self.marked, "--quoted", work)
+        self.assertNotEqual(quoted["verdict"], "detected")
+
+    def test_repeated_answers_count_once(self) -> None:
+        once = self.closed(self.marked)
+        often = self.closed([{**answer, "id": f"{i}-{answer['id']}"} for i in range(20) for answer in self.marked])
+        for field in ("scored", "statistic", "pValue", "effect"):
+            self.assertEqual(often.get(field), once.get(field), field)
+
+    def test_answers_without_prompts(self) -> None:
+        test = self.closed([{"id": answer["id"], "text": answer["response"]} for answer in self.marked])
+        self.assertEqual(self.states(test)["prompts-given"], "not-run")
+
+    def test_another_key(self) -> None:
+        other = key_file(self.folder / "other.key", "2026-12")
+        path = self.lines("answers.jsonl", self.marked)
+        self.assertEqual(self.audit("--answers", path, "-k", other, "--decoys", 0)["verdict"], "not-detected")
+
+    # --- together ---------------------------------------------------------------------------
+
+    def test_alpha_is_split(self) -> None:
+        both = self.audit("--scores", self.lines("scores.jsonl", scores(50, 0)), "--answers",
+                          self.lines("answers.jsonl", self.marked), "-k", self.key, "--decoys", 0, "--alpha", 1e-4)
+        self.assertEqual([test["test"] for test in both["tests"]], ["served-response", "unsupervised-closed"])
+        self.assertEqual((both["alpha"], {test["alpha"] for test in both["tests"]}), ("1.00e-4", {"5.00e-5"}))
+        self.assertEqual((both["verdict"], both["notRun"]), ("detected", []))
+        self.assertTrue(both["exploratory"])
+
+    def test_threads_change_nothing(self) -> None:
+        path = self.lines("answers.jsonl", self.marked)
+        one, two = (self.call("audit", "--answers", path, "-k", self.key, "--decoys", 20, "--json", "--threads", n)[0]
+                    for n in (1, 2))
+        self.assertEqual(one, two)
+
+    def test_exit_status(self) -> None:
+        for records, code in ((scores(300, 0.5), 0), (scores(300, 0), 10), (scores(2, 0), 5)):
+            self.audit("--exit-status", "--scores", self.lines("scores.jsonl", records), code=code)
+
+    def test_text_for_people(self) -> None:
+        out, _ = self.call("audit", "--scores", self.lines("scores.jsonl", scores(500, 0.3)))
+        for part in ("served-response: detected", "could find", "check", "negative-control not-run", "or else", "not shown",
+                     "not run", "exploratory"):
+            self.assertIn(part, out)
+        out, _ = self.call("audit", "--answers", self.lines("answers.jsonl", self.unmarked), "-k", self.key, "--decoys", 0)
+        self.assertIn("unsupervised-closed: not-detected", out)
+
+    def test_what_is_refused(self) -> None:
+        path = self.lines("scores.jsonl", scores(5, 0))
+        self.refused(2, "audit", says=("--scores or --answers",))
+        self.refused(2, "audit", "--answers", path, says=("-k FILE",))
+        self.refused(2, "audit", "--scores", path, "-k", self.key, says=("--answers",))
+        self.refused(2, "audit", "--answers", path, "-k", self.key, "--transcripts", path, says=("--scores",))
+        self.refused(2, "audit", "--answers", "-", "-k", self.key, says=("twice",))
+        self.refused(6, "audit", "--scores", "none.jsonl", says=("none.jsonl",))
+        twice = self.lines("twice.jsonl", scores(5, 0) + scores(2, 0))
+        self.refused(3, "audit", "--scores", twice, says=("record 6, id", "earlier"))
+        bad = self.file("bad.jsonl", json.dumps(scores(1, 0)[0]) + '\n{"schema": "countermark.scores/1", "id": 7}\n')
+        self.refused(3, "audit", "--scores", bad, says=("bad.jsonl", "record 2, id", "byte"))
+
+
+if __name__ == "__main__":
+    unittest.main()
