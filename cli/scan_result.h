@@ -24,7 +24,8 @@ struct ScanTestFlags {
   void add_flags(CLI::App& app);
   // All but --alpha and --quoted.
   void add_claim_flags(CLI::App& app, bool needs_key = true);
-  // Every key under every profile that takes it. `shown`: besides --quoted what nobody is judged by.
+  // Every key under every profile that takes it. `shown`: besides --quoted what nobody is judged
+  // by.
   Result<scan::Tests> load(const std::vector<text::Document>& shown = {}) const;
 };
 

@@ -66,7 +66,8 @@ TEST(ServedResponse, FindsAnswersThatAreKnown) {
   EXPECT_EQ(finding.ranks.groups(), 500);
   EXPECT_EQ(finding.control.groups(), 500);
   EXPECT_EQ(finding.checks.size(), 5);
-  for (const Check& each : finding.checks) EXPECT_EQ(each.state, Check::State::kPassed) << each.name;
+  for (const Check& each : finding.checks)
+    EXPECT_EQ(each.state, Check::State::kPassed) << each.name;
   EXPECT_FALSE(finding.is_marked);
 }
 

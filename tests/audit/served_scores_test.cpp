@@ -73,14 +73,16 @@ TEST(ServedScores, BadRecordsSayWhere) {
     ASSERT_FALSE(read) << field;
     EXPECT_EQ(read.error().field, field);
   }
-  for (const char* line : {"", "[]", "{", R"({"schema":"countermark.scores/1","id":"a","served":1e999})"})
+  for (const char* line :
+       {"", "[]", "{", R"({"schema":"countermark.scores/1","id":"a","served":1e999})"})
     EXPECT_FALSE(parse_served_score(line)) << line;
 }
 
 using ServedScoreFiles = tests::FolderTest;
 
 TEST_F(ServedScoreFiles, AreReadOneByOne) {
-  const std::string file = write("scores.jsonl", to_json_line(example()) + "\n  \n{\n" + to_json_line(example()));
+  const std::string file =
+      write("scores.jsonl", to_json_line(example()) + "\n  \n{\n" + to_json_line(example()));
   ServedScoreReader reader = ServedScoreReader::open(file).value();
   EXPECT_EQ(**reader.next(), example());
   const auto bad = reader.next();

@@ -79,8 +79,7 @@ TEST(Planning, OfExponentialScores) {
     EXPECT_NEAR(six, at_1e_6, 0.02 * at_1e_6 + 1) << mean;
     EXPECT_NEAR(twelve, at_1e_12, 0.02 * at_1e_12 + 1) << mean;
     const auto n = static_cast<std::uint64_t>(six);
-    EXPECT_NEAR(detectable_mean(n, PValue::from_parts(1, -6), 0.9) - 1, mean - 1,
-                0.02 * (mean - 1))
+    EXPECT_NEAR(detectable_mean(n, PValue::from_parts(1, -6), 0.9) - 1, mean - 1, 0.02 * (mean - 1))
         << mean;
   }
   const Range range = mean_range(10'000, 1.1, 0.95);

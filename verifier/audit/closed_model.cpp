@@ -34,8 +34,7 @@ std::string name_of(const std::vector<text::Segment>& prompt) {
 Check echo_check(const scan::Summary& summary) {
   const std::uint64_t echoed = summary.dropped.front().prompt_context;
   const std::uint64_t all = summary.tuples.front() + echoed;
-  const double share =
-      all == 0 ? 0 : static_cast<double>(echoed) / static_cast<double>(all);
+  const double share = all == 0 ? 0 : static_cast<double>(echoed) / static_cast<double>(all);
   return {"echo", share > kMostEcho ? Check::State::kFailed : Check::State::kPassed,
           detect::fixed(100 * share, 1) + " % of the answers' contexts stand in prompts"};
 }
@@ -99,8 +98,8 @@ void measure(const NullModel& model, const AuditPolicy& policy, ClosedFinding& f
   const double one_sided = (1 + kConfidence) / 2;
   finding.least = stats::share_lower_bound(trials, tally.sum, one_sided);
   finding.most = stats::share_upper_bound(trials, tally.sum, one_sided);
-  finding.detectable = stats::detectable_green(trials, is_bits ? 1 : model.a,
-                                               is_bits ? 2 : model.b, policy.alpha, policy.power);
+  finding.detectable = stats::detectable_green(trials, is_bits ? 1 : model.a, is_bits ? 2 : model.b,
+                                               policy.alpha, policy.power);
 }
 
 Verdict verdict_of(const ClosedFinding& finding) {
@@ -157,11 +156,11 @@ Result<ClosedFinding> closed_model(const scan::Tests& tests, const Shown& shown,
   if (options.decoys == 0 || out.summary.sample.tokens() == 0)
     scan::without_line_up(test, out.result);
   else
-    scan::add_line_up(test,
-                      scan::line_up(test, out.summary.sample, tests.tokenizer_of.front(),
-                                    options.decoys, options.decoy_seed, options.threads,
-                                    options.decoy_done),
-                      out.result);
+    scan::add_line_up(
+        test,
+        scan::line_up(test, out.summary.sample, tests.tokenizer_of.front(), options.decoys,
+                      options.decoy_seed, options.threads, options.decoy_done),
+        out.result);
   const scan::Finding& finding = out.result.finding;
   if (!test.model_reasons().empty()) {
     // No law, no e-value.

@@ -55,8 +55,9 @@ constexpr std::array kClosedAlternatives = {
     Reading{"spoofing", "somebody made text that scores high to have the suspect learn it"},
 };
 constexpr std::array kClosedNotShown = {
-    Reading{"who", "who gave the text to the suspect's maker, unless a stream of one account says "
-                   "so"},
+    Reading{"who",
+            "who gave the text to the suspect's maker, unless a stream of one account says "
+            "so"},
     Reading{"how-much", "how large a part of the training data it was"},
 };
 
@@ -119,8 +120,7 @@ ordered_json served_json(const Audit& audit, const ServedFinding& finding) {
             {"chance", 0.5},
             {"interval", {rounded(least), rounded(most)}},
             {"confidence", kConfidence}}},
-          {"couldFind",
-           {{"share", rounded(finding.detectable)}, {"power", audit.policy.power}}},
+          {"couldFind", {{"share", rounded(finding.detectable)}, {"power", audit.policy.power}}},
           {"checks", checks_json(finding.checks)},
           {"alternatives", codes(alternatives(finding))},
           {"notShown", codes(kServedNotShown)}};
@@ -162,16 +162,15 @@ std::string could_find(const Audit& audit, const ServedFinding& finding) {
 std::string served_text(const Audit& audit, const ServedFinding& finding) {
   const stats::RankSum& ranks = finding.ranks;
   const auto [least, most] = interval(ranks);
-  std::string out =
-      std::string("served-response: ") + detect::verdict_name(finding.verdict) + "\n";
+  std::string out = std::string("served-response: ") + detect::verdict_name(finding.verdict) + "\n";
   out += row("could find", could_find(audit, finding));
   std::string regenerated = std::to_string(finding.least_regenerated);
   if (finding.most_regenerated != finding.least_regenerated)
     regenerated += " to " + std::to_string(finding.most_regenerated);
-  out += row("ranks", "the served answer is above one of its " + regenerated +
-                          " regenerations in " + percent(ranks.share()) +
-                          " of pairs (50 % by chance; 95 % interval " + percent(least) + " to " +
-                          percent(most) + ")");
+  out +=
+      row("ranks", "the served answer is above one of its " + regenerated + " regenerations in " +
+                       percent(ranks.share()) + " of pairs (50 % by chance; 95 % interval " +
+                       percent(least) + " to " + percent(most) + ")");
   out += row("p", finding.p.to_string() + ", exact; alpha " + audit.policy.alpha.to_string() +
                       "; log10 e " + fixed(ranks.e_value().log10(), 2));
   if (ranks.tied() > 0)
@@ -222,8 +221,8 @@ std::string closed_text(const Audit& audit, const ClosedFinding& finding) {
       std::string("unsupervised-closed: ") + detect::verdict_name(finding.verdict) + "\n";
   out += row("could find", std::to_string(evidence.tally.n) + " distinct tuples: with a power of " +
                                fixed(audit.policy.power, 2) + " found from a mean score of " +
-                               fixed(finding.detectable, 4) + " on (" +
-                               fixed(finding.chance, 4) + " by chance)");
+                               fixed(finding.detectable, 4) + " on (" + fixed(finding.chance, 4) +
+                               " by chance)");
   out += row("scores", "mean " + fixed(finding.mean, 4) + " (95 % interval " +
                            fixed(finding.least, 4) + " to " + fixed(finding.most, 4) +
                            ", by a model)");

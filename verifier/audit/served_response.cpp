@@ -106,10 +106,11 @@ std::vector<Check> ServedResponse::log_checks() const {
     repeated += exchanges.insert(scored.exchange).second ? 0U : 1U;
   }
   const std::uint64_t all = scored_.size();
-  return {count_check("in-log", missing, all, "are not in the transcripts, or under another account"),
-          count_check("whole-answers", aborted, all, "were given up before their end"),
-          count_check("first-answers", later, all, "are not the first to their account and prompt"),
-          count_check("own-answers", repeated, all, "repeat the answer to another such prompt")};
+  return {
+      count_check("in-log", missing, all, "are not in the transcripts, or under another account"),
+      count_check("whole-answers", aborted, all, "were given up before their end"),
+      count_check("first-answers", later, all, "are not the first to their account and prompt"),
+      count_check("own-answers", repeated, all, "repeat the answer to another such prompt")};
 }
 
 ServedFinding ServedResponse::finish(const AuditPolicy& policy) const {
@@ -121,8 +122,7 @@ ServedFinding ServedResponse::finish(const AuditPolicy& policy) const {
   out.p = ranks_.upper_tail();
   out.smallest_p = ranks_.smallest_tail();
   if (ranks_.groups() > 0)
-    out.detectable =
-        stats::detectable_share(ranks_.groups(), least_, policy.alpha, policy.power);
+    out.detectable = stats::detectable_share(ranks_.groups(), least_, policy.alpha, policy.power);
   out.is_marked = is_marked_;
   out.checks.push_back(control_check(control_));
   for (Check& check : log_checks()) out.checks.push_back(std::move(check));

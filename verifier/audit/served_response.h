@@ -85,8 +85,8 @@ class ServedResponse {
   stats::RankSum control_{};
   std::uint64_t least_ = UINT64_MAX;
   std::uint64_t most_ = 0;
-  std::map<std::string, Scored> scored_{};  // by id, without controls
-  std::set<std::string> controls_{};        // ids
+  std::map<std::string, Scored> scored_{};            // by id, without controls
+  std::set<std::string> controls_{};                  // ids
   std::unordered_map<std::uint64_t, First> first_{};  // by question
   std::uint64_t transcripts_ = 0;
   bool is_marked_ = false;

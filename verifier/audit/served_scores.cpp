@@ -40,9 +40,9 @@ Result<std::vector<double>> regenerated(const JsonDocument& record) {
   const json* const array = find(record, "regenerated");
   if (array == nullptr) return fail(bad(record, "/regenerated", "is missing"));
   if (!array->is_array() || array->empty() || array->size() > stats::RankSum::kMostOthers)
-    return fail(bad(record, "/regenerated",
-                    "expected an array of 1 to " + std::to_string(stats::RankSum::kMostOthers) +
-                        " numbers"));
+    return fail(bad(
+        record, "/regenerated",
+        "expected an array of 1 to " + std::to_string(stats::RankSum::kMostOthers) + " numbers"));
   std::vector<double> out;
   for (const json& each : *array) {
     COUNTERMARK_TRY(const double value,
@@ -66,8 +66,8 @@ std::string to_json_line(const ServedScore& score) {
 
 Result<ServedScore> parse_served_score(std::string_view line) {
   COUNTERMARK_TRY(const JsonDocument record, JsonDocument::parse(line));
-  COUNTERMARK_CHECK(record.only_members(
-      "", {"schema", "id", "account", "served", "regenerated", "neverServed"}));
+  COUNTERMARK_CHECK(
+      record.only_members("", {"schema", "id", "account", "served", "regenerated", "neverServed"}));
   COUNTERMARK_TRY(const std::string schema, record.string_at("/schema"));
   if (schema != kScoresSchema)
     return fail(record.error_at("/schema", ErrorCode::kUnsupported,

@@ -49,8 +49,8 @@ EValue EValue::ratio(std::uint64_t numerator, std::uint64_t denominator) noexcep
   constexpr std::uint64_t kMost = std::uint64_t{1} << 50;
   assert(numerator > 0 && numerator <= kMost && denominator > 0 && denominator <= kMost);
   if (numerator == denominator) return {};
-  return EValue(units_below(portable_log(static_cast<double>(numerator) /
-                                         static_cast<double>(denominator))));
+  return EValue(
+      units_below(portable_log(static_cast<double>(numerator) / static_cast<double>(denominator))));
 }
 
 EValue EValue::calibrated(PValue p) noexcept {

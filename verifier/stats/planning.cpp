@@ -35,8 +35,8 @@ double detectable_share(std::uint64_t groups, std::uint64_t others, PValue level
   assert(others > 0 && is_power(power));
   if (groups == 0) return 1;
   const double distance = normal_score(level) + quantile(1 - power);
-  return std::clamp(
-      0.5 + distance * std::sqrt(rank_variance(others) / static_cast<double>(groups)), 0.5, 1.0);
+  return std::clamp(0.5 + distance * std::sqrt(rank_variance(others) / static_cast<double>(groups)),
+                    0.5, 1.0);
 }
 
 std::uint64_t groups_needed(double share, std::uint64_t others, PValue level, double power) {
@@ -47,8 +47,8 @@ std::uint64_t groups_needed(double share, std::uint64_t others, PValue level, do
 
 double detectable_mean(std::uint64_t n, PValue level, double power) {
   assert(n > 0 && is_power(power));
-  return std::max(1.0, static_cast<double>(gamma_critical(n, level)) * 0x1p-20 /
-                           gamma_quantile(n, power));
+  return std::max(
+      1.0, static_cast<double>(gamma_critical(n, level)) * 0x1p-20 / gamma_quantile(n, power));
 }
 
 std::uint64_t tuples_needed(double mean, PValue level, double power) {

@@ -104,8 +104,8 @@ double RankSum::share() const noexcept {
 
 double RankSum::half_width(double confidence) const noexcept {
   if (most_ == 0) return 0.5;
-  const double weights = static_cast<double>(squares_) /
-                         (static_cast<double>(most_) * static_cast<double>(most_));
+  const double weights =
+      static_cast<double>(squares_) / (static_cast<double>(most_) * static_cast<double>(most_));
   return std::sqrt(std::log(2 / (1 - confidence)) * weights / 2);
 }
 
