@@ -88,15 +88,15 @@ Result<audit::ServedFinding> judge_served(const AuditFlags& flags, const audit::
   return test.finish(audit.policy);
 }
 
-Result<audit::ClosedFinding> judge_closed(const AuditFlags& flags, const scan::Tests& tests,
-                                          const audit::Shown& shown, const audit::Audit& audit) {
+Result<audit::TupleFinding> judge_closed(const AuditFlags& flags, const scan::Tests& tests,
+                                         const audit::Shown& shown, const audit::Audit& audit) {
   audit::ClosedOptions options;
   options.inputs = audit.inputs;
   options.reader = flags.reader;
-  options.share_alpha = audit.share_alpha;
-  options.decoys = flags.decoys;
-  COUNTERMARK_TRY(options.decoy_seed, from_hex("--decoy-seed", flags.decoy_seed));
-  options.threads =
+  options.tuples.share_alpha = audit.share_alpha;
+  options.tuples.decoys = flags.decoys;
+  COUNTERMARK_TRY(options.tuples.decoy_seed, from_hex("--decoy-seed", flags.decoy_seed));
+  options.tuples.threads =
       flags.threads == 0 ? std::max(1U, std::thread::hardware_concurrency()) : flags.threads;
   Progress answers("answers", shown.answers);
   std::uint64_t done = 0;
@@ -106,7 +106,7 @@ Result<audit::ClosedFinding> judge_closed(const AuditFlags& flags, const scan::T
   };
   std::mutex mutex;
   std::optional<Progress> decoys;
-  options.decoy_done = [&] {
+  options.tuples.decoy_done = [&] {
     const std::scoped_lock lock(mutex);
     if (!decoys) decoys.emplace("decoys", flags.decoys);
     decoys->advance();

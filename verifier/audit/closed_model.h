@@ -9,13 +9,11 @@
 
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "verifier/audit/finding.h"
+#include "verifier/audit/tuple_finding.h"
 #include "verifier/scan/tests.h"
-#include "verifier/scan/verdict.h"
 #include "verifier/text/reader.h"
 
 namespace countermark::audit {
@@ -34,33 +32,15 @@ Result<Shown> read_prompts(const std::vector<std::string>& inputs,
 struct ClosedOptions {
   std::vector<std::string> inputs{};  // files of answers (text::expand_inputs)
   text::ReaderOptions reader{};
-  stats::PValue share_alpha = stats::PValue::from_parts(1, -2);  // 1 - confidence
-  std::uint32_t decoys = 1000;                                   // 0: none
-  std::string decoy_seed{};                                      // bytes
-  unsigned threads = 1;
+  TupleOptions tuples{};
   std::function<void(std::uint64_t documents)> progress{};
-  std::function<void()> decoy_done{};  // from several threads
 };
 
 // Where most of what was answered repeats prompts, it is no evidence of anything.
 inline constexpr double kMostEcho = 0.5;
 
-struct ClosedFinding {
-  scan::Summary summary{};
-  scan::TestResult result{};
-  std::optional<stats::EValue> e_value{};  // where the law has one
-  double mean = 0;                         // score of a tuple
-  double chance = 0;
-  // Of the mean, with the confidence .95, by a model of marked scores' law.
-  double least = 0;
-  double most = 0;
-  double detectable = 0;  // mean that would have been found with the policy's power
-  std::vector<Check> checks{};
-  detect::Verdict verdict = detect::Verdict::kInconclusive;
-};
-
 // `tests` holds one test, whose shown material includes the prompts.
-Result<ClosedFinding> closed_model(const scan::Tests& tests, const Shown& shown,
-                                   const ClosedOptions& options, const AuditPolicy& policy);
+Result<TupleFinding> closed_model(const scan::Tests& tests, const Shown& shown,
+                                  const ClosedOptions& options, const AuditPolicy& policy);
 
 }  // namespace countermark::audit

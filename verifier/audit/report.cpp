@@ -182,7 +182,7 @@ std::string served_text(const Audit& audit, const ServedFinding& finding) {
   return out;
 }
 
-ordered_json closed_json(const Audit& audit, const ClosedFinding& finding) {
+ordered_json closed_json(const Audit& audit, const TupleFinding& finding) {
   const std::vector<scan::TestResult> results = {finding.result};
   scan::JudgeOptions options;
   options.share_alpha = audit.share_alpha;
@@ -213,7 +213,7 @@ ordered_json closed_json(const Audit& audit, const ClosedFinding& finding) {
   return out;
 }
 
-std::string closed_text(const Audit& audit, const ClosedFinding& finding) {
+std::string closed_text(const Audit& audit, const TupleFinding& finding) {
   const scan::Finding& found = finding.result.finding;
   const detect::Evidence& evidence = found.evidence;
   const detect::Subject& subject = audit.tests->tests.front()->subject();

@@ -17,7 +17,7 @@ struct Audit {
   AuditPolicy policy{};   // of each test
   std::optional<std::string> account{};
   std::optional<ServedFinding> served{};
-  std::optional<ClosedFinding> closed{};
+  std::optional<TupleFinding> closed{};
   // Of `closed`.
   const scan::Tests* tests = nullptr;
   std::vector<std::string> inputs{};

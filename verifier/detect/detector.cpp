@@ -16,7 +16,7 @@ Tape make_tape(const NativeMark& mark, std::vector<std::uint8_t> layers,
   for (const TokenSegment& segment : segments)
     if (!segment.scored) tape.exclude(segment.ids);
   for (const TokenSegment& segment : segments)
-    if (segment.scored) tape.add(segment.ids);
+    if (segment.scored) tape.add(segment.ids, segment.scored_ids());
   return tape;
 }
 

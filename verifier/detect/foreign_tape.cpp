@@ -86,12 +86,12 @@ Status check_ids(const ForeignProfile& profile, const TokenText& text) {
   const std::uint32_t size = profile.parameters().vocab_size;
   if (size == 0) return {};
   for (const TokenSegment& segment : text)
-    for (std::size_t i = 0; i < segment.ids.size(); ++i)
-      if (segment.ids[i] >= size)
-        return fail(ErrorCode::kMismatch, "token id " + std::to_string(segment.ids[i]) +
-                                              " at index " + std::to_string(i) +
-                                              " is outside the profile's vocabulary of " +
-                                              std::to_string(size));
+    for (const std::vector<TokenId>* const ids : {&segment.ids, &segment.predicted})
+      for (std::size_t i = 0; i < ids->size(); ++i)
+        if ((*ids)[i] >= size)
+          return fail(ErrorCode::kMismatch,
+                      "token id " + std::to_string((*ids)[i]) + " at index " + std::to_string(i) +
+                          " is outside the profile's vocabulary of " + std::to_string(size));
   return {};
 }
 
@@ -105,7 +105,7 @@ class Collector {
       const bool prompted = profile.parameters().prompt_included && i > 0 && !text[i - 1].scored;
       // Of one response whose history reaches over all of it.
       out_.distinct = ++responses_ == 1 && remembers_all(text[i].ids.size());
-      add(prompted ? TokenSpan(text[i - 1].ids) : TokenSpan(), text[i].ids);
+      add(prompted ? TokenSpan(text[i - 1].ids) : TokenSpan(), text[i].ids, text[i].scored_ids());
     }
   }
 
@@ -129,7 +129,7 @@ class Collector {
     return {};
   }
 
-  void add(TokenSpan prompt, TokenSpan response) {
+  void add(TokenSpan prompt, TokenSpan response, TokenSpan scored) {
     const ForeignParameters& parameters = profile_->parameters();
     const std::size_t width = out_.width;
     std::vector<TokenId> ids = before(prompt);
@@ -159,7 +159,7 @@ class Collector {
       }
     }
     kept.resize(size);
-    append(ids, response.subspan(missing), kept, out_.text_tokens + missing);
+    append(ids, scored.subspan(missing), kept, out_.text_tokens + missing);
     out_.text_tokens += response.size();
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "verifier/detect/tape.h"
 
+#include <cassert>
 #include <numeric>
 #include <utility>
 
@@ -70,7 +71,8 @@ void Tape::index_tuples() {
   }
 }
 
-void Tape::add(TokenSpan response) {
+void Tape::add(TokenSpan response, TokenSpan scored) {
+  assert(scored.size() == response.size());
   if (responses_ == 1) index_tuples();
   seen_.clear(response.size() * shares_ / kShareTotal);
   // Piece by piece, so that what is computed of one stays in the first-level cache.
@@ -81,7 +83,7 @@ void Tape::add(TokenSpan response) {
     mark_->routes(response, begin, end, routed_layers(), routes_);
     dropped_.short_context += routes_.short_context();
     for (const std::uint8_t layer : wanted_)
-      add_layer(layer, response.subspan(begin), tokens_ + begin);
+      add_layer(layer, scored.subspan(begin), tokens_ + begin);
     begin = end;
   }
   tokens_ += response.size();

@@ -81,7 +81,10 @@ class Tape {
 
   // One response, of fewer than 2^32 tokens. O(tokens); between 1 and 2 AES blocks a token by the
   // default profile.
-  void add(TokenSpan response);
+  void add(TokenSpan response) { add(response, response); }
+  // The same in reading mode: `scored` holds, for each place of the text that was read, the token
+  // that is scored in the place of the one that stands there. As many as were read.
+  void add(TokenSpan read, TokenSpan scored);
 
   const NativeMark& mark() const noexcept { return *mark_; }
   const LayerTape& layer(std::uint8_t index) const noexcept { return layers_[index]; }

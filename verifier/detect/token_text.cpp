@@ -18,6 +18,7 @@ Status DocumentTokenizer::tokenize(const text::Document& document, TokenText& ou
   for (std::size_t i = 0; i < out.size(); ++i) {
     const text::Segment& segment = document.segments[i];
     out[i].scored = segment.scored;
+    out[i].predicted = segment.predicted;
     if (!segment.is_ids && tokenizer_ == nullptr)
       return fail(Error{ErrorCode::kMismatch,
                         "the profile has no tokenizer: only token ids can be read", document.input,
@@ -56,6 +57,9 @@ std::array<std::uint8_t, 32> digest_of(const TokenText& text) {
     message += segment.scored ? 'S' : 'P';
     append_le32(message, static_cast<std::uint32_t>(segment.ids.size()));
     for (const TokenId id : segment.ids) append_le32(message, id);
+    if (segment.predicted.empty()) continue;
+    message += 'R';
+    for (const TokenId id : segment.predicted) append_le32(message, id);
   }
   return sha256(message);
 }

@@ -18,6 +18,11 @@ namespace countermark::detect {
 struct TokenSegment {
   std::vector<TokenId> ids{};
   bool scored = true;
+  // As in text::Segment.
+  std::vector<TokenId> predicted{};
+
+  // Which tokens have scores, each at the context that `ids` give it.
+  TokenSpan scored_ids() const noexcept { return predicted.empty() ? ids : predicted; }
 
   bool operator==(const TokenSegment&) const = default;
 };

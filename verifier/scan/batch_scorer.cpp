@@ -32,6 +32,20 @@ void ScoredBatch::clear(const Tests& tests, const Channels& channels, std::uint6
   ended_by_error = false;
 }
 
+Status put(const ScoredBatch& scored, const Channels& channels, CorpusTape::Writer& writer) {
+  for (const Scored& document : scored.documents) {
+    COUNTERMARK_TRY(const std::uint32_t number, writer.add(document.row));
+    for (std::size_t channel = 0; channel < document.tuples.size(); ++channel) {
+      const auto [first, count] = document.tuples[channel];
+      const std::uint32_t lanes = channels.lanes[channel];
+      COUNTERMARK_CHECK(writer.append(
+          channel, number, std::span(scored.fingerprints[channel]).subspan(first, count),
+          std::span(scored.scores[channel]).subspan(first * lanes, count * lanes)));
+    }
+  }
+  return {};
+}
+
 BatchScorer::BatchScorer(const Tests& tests, const Channels& channels, const ScanOptions& options)
     : tests_(&tests), channels_(&channels), options_(&options), parser_(options.reader) {
   for (const auto& test : tests.tests) scorers_.push_back(test->scorer());
@@ -64,6 +78,10 @@ bool BatchScorer::mine(std::size_t input, std::uint64_t record) const noexcept {
 Status BatchScorer::score(const text::Batch& batch, const text::RawRecord& record,
                           ScoredBatch& out) {
   COUNTERMARK_TRY(const text::Document document, parser_.parse(batch, record));
+  return score(document, batch.begin.input, out);
+}
+
+Status BatchScorer::score(const text::Document& document, std::size_t input, ScoredBatch& out) {
   for (std::size_t i = 0; i < texts_.size(); ++i) {
     auto read = tokenizers_[i].tokenize(document, texts_[i]);
     if (!read) return fail(at_document(std::move(read).error(), document));
@@ -75,16 +93,16 @@ Status BatchScorer::score(const text::Batch& batch, const text::RawRecord& recor
     if (!reading) return fail(at_document(std::move(reading).error(), document));
     readings.push_back(*reading);
   }
-  add(batch, document, readings, out);
+  add(document, input, readings, out);
   return {};
 }
 
-void BatchScorer::add(const text::Batch& batch, const text::Document& document,
+void BatchScorer::add(const text::Document& document, std::size_t input,
                       const std::vector<Reading>& readings, ScoredBatch& out) {
   Scored& scored = out.documents.emplace_back();
   DocumentRow& row = scored.row;
   row.content_hash = content_hash(document);
-  row.place = {static_cast<std::uint32_t>(batch.begin.input), document.record};
+  row.place = {static_cast<std::uint32_t>(input), document.record};
   row.offset = document.offset;
   row.id = document.id;
   row.tokens = readings.front().tokens;

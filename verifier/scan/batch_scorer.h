@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "verifier/scan/corpus_tape.h"
 #include "verifier/scan/documents.h"
 #include "verifier/scan/scanner.h"
 #include "verifier/scan/summary.h"
@@ -41,6 +42,9 @@ struct ScoredBatch {
   void clear(const Tests& tests, const Channels& channels, std::uint64_t sample_tokens);
 };
 
+// Puts a batch's documents on the tape.
+Status put(const ScoredBatch& scored, const Channels& channels, CorpusTape::Writer& writer);
+
 class BatchScorer {
  public:
   // All must outlive it.
@@ -50,11 +54,14 @@ class BatchScorer {
   // parsed, or whose text or ids a test cannot read. Without skip_bad the first of them ends it.
   void score(const text::Batch& batch, ScoredBatch& out);
 
+  // One document of the input of that number, which comes behind those that are there.
+  Status score(const text::Document& document, std::size_t input, ScoredBatch& out);
+
  private:
   bool mine(std::size_t input, std::uint64_t record) const noexcept;
   Status score(const text::Batch& batch, const text::RawRecord& record, ScoredBatch& out);
-  void add(const text::Batch& batch, const text::Document& document,
-           const std::vector<Reading>& readings, ScoredBatch& out);
+  void add(const text::Document& document, std::size_t input, const std::vector<Reading>& readings,
+           ScoredBatch& out);
 
   void add_sheet(std::size_t test, std::size_t channel, Scored& scored, ScoredBatch& out);
 

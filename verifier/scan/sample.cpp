@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "verifier/scan/sample.h"
 
+#include <cassert>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
@@ -13,7 +14,10 @@ using nlohmann::json;
 
 json text_json(const TokenText& text) {
   json out = json::array();
-  for (const TokenSegment& segment : text) out.push_back({segment.scored, segment.ids});
+  for (const TokenSegment& segment : text) {
+    assert(segment.predicted.empty());  // such texts come from no dataset
+    out.push_back({segment.scored, segment.ids});
+  }
   return out;
 }
 

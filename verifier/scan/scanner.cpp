@@ -97,7 +97,7 @@ class Run {
       } else {
         worker.score(batch, scored);
       }
-      finish(turn, scored, add(scored, writer));
+      finish(turn, scored, put(scored, *channels_, writer));
     }
   }
 
@@ -130,20 +130,6 @@ class Run {
     turn = turns_++;
     bytes_read_ = source_.bytes_read();
     return true;
-  }
-
-  Status add(const ScoredBatch& scored, CorpusTape::Writer& writer) {
-    for (const Scored& document : scored.documents) {
-      COUNTERMARK_TRY(const std::uint32_t number, writer.add(document.row));
-      for (std::size_t channel = 0; channel < document.tuples.size(); ++channel) {
-        const auto [first, count] = document.tuples[channel];
-        const std::uint32_t lanes = channels_->lanes[channel];
-        COUNTERMARK_CHECK(writer.append(
-            channel, number, std::span(scored.fingerprints[channel]).subspan(first, count),
-            std::span(scored.scores[channel]).subspan(first * lanes, count * lanes)));
-      }
-    }
-    return {};
   }
 
   void finish(std::uint64_t turn, ScoredBatch& scored, Status added) {

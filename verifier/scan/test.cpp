@@ -102,7 +102,7 @@ class NativeScorer final : public Scorer {
     for (const detect::TokenSegment& segment : text)
       if (!segment.scored) tape_.exclude(segment.ids);
     for (const detect::TokenSegment& segment : text)
-      if (segment.scored) tape_.add(segment.ids);
+      if (segment.scored) tape_.add(segment.ids, segment.scored_ids());
     sheets.resize(test_->channels_.size());
     for (std::size_t i = 0; i < sheets.size(); ++i) {
       const auto& [layer, tags] = test_->channels_[i];

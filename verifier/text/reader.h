@@ -23,6 +23,9 @@ struct Segment {
   std::vector<TokenId> ids{};  // when the input carries token ids
   bool is_ids = false;
   bool scored = true;  // false: prompt, user, system or tool text
+  // Of ids that a suspect model read: what it expected at the place of each, which is scored in its
+  // place. As many as ids, or none.
+  std::vector<TokenId> predicted{};
 };
 
 struct Document {
