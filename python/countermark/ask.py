@@ -31,7 +31,8 @@ from typing import Any
 from countermark.answers import Answers
 from countermark.endpoint import Endpoint, Failure, Reply
 from countermark.error import Error
-from countermark.program import INTERRUPTED, IO, count, exit_code, header_source, number, printable, secret, whole
+from countermark.program import (
+    INTERRUPTED, IO, Progress, count, exit_code, header_source, number, printable, secret, whole)
 from countermark.questions import Prompts, Question
 
 FIRST_WAIT = 1.0  # seconds until a question is asked again; twice as many each time
@@ -176,38 +177,6 @@ def usage(value: Any) -> dict[str, int | None] | None:
     return {"promptTokens": tokens("prompt_tokens"), "completionTokens": tokens("completion_tokens")}
 
 
-class Progress:
-    """A line on a terminal, and nothing elsewhere; messages everywhere."""
-
-    def __init__(self, there: int, of: int) -> None:
-        self.there, self._new, self._of, self._begin = there, 0, of, time.monotonic()
-        self._shown = sys.stderr.isatty()
-
-    def add(self) -> None:
-        self.there += 1
-        self._new += 1
-
-    def show(self, retries: int) -> None:
-        if not self._shown:
-            return
-        text = f"answer {self.there} of {self._of}"
-        if self._new:
-            each = (time.monotonic() - self._begin) / self._new
-            left = datetime.timedelta(seconds=round(each * (self._of - self.there)))
-            text += f": {60 / max(each, 1e-9):.1f} a minute, {left} left"
-        if retries:
-            text += f", {retries} asked again"
-        print(f"\r{text}\x1b[K", end="", file=sys.stderr, flush=True)
-
-    def say(self, message: str) -> None:
-        clear = "\r\x1b[K" if self._shown else ""
-        print(f"{clear}countermark.ask: {message}", file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        if self._shown:
-            print(file=sys.stderr)
-
-
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m countermark.ask", formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -286,23 +255,23 @@ def ask(flags: argparse.Namespace) -> int:
     with contextlib.closing(answers):
         there = answers.resume(known, fixed)
         missing = [known[name] for name in wanted if name not in there]
-        progress = Progress(len(wanted) - len(missing), len(wanted))
+        progress = Progress("countermark.ask", "got", "answers", len(wanted) - len(missing), len(wanted))
         run = Run(endpoint, missing, flags)
         refused: Failure | None = None
         with on_interrupt(run):
             for question, result in run.results():
                 if not isinstance(result, Failure):
                     answers.append({**result, **fixed})
-                    progress.add()
+                    progress.done += 1
                 elif passes(result):
                     progress.say(f"{printable(question.id)}: no answer: {result}")
                 else:
                     refused = refused or result
-                progress.show(run.retries)
+                progress.show(progress.done, f", {run.retries} asked again" if run.retries else "")
         progress.end()
     if refused is not None:
         raise refused
-    left = len(wanted) - progress.there
+    left = len(wanted) - progress.done
     if left:
         progress.say(f"{left} of {len(wanted)} answers are missing: run it again")
     return INTERRUPTED if run.interrupted else IO if left else 0

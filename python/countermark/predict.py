@@ -11,10 +11,7 @@ are safetensors alone and no code of the model's is run: a suspect is not to be 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import os
-import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -25,23 +22,17 @@ import numpy as np
 
 import countermark
 from countermark.error import Error
+from countermark.models import Model, add_flags, libraries, too_little_memory
 from countermark.predictions import SCHEMA, Work, read_sha256
-from countermark.probe import BAD_INPUT, EXIT_CODES, INTERRUPTED, IO, printable
+from countermark.program import INTERRUPTED, IO, Progress, exit_code, whole
 from countermark.reading import Encode, Special, Text, Window, Windows, read_text, sha256_of
 
 SAVE_SECONDS = 15.0  # between savings: what a killed process loses at most, and one batch
 MOST_LENGTH = 2048  # of a window by default: longer contexts cost more than they tell
-HUB_FILES = ("*.json", "*.safetensors", "*.model")
+MOST = (1 << 31) - 1  # of what is counted
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    def count(low: int) -> Callable[[str], int]:
-        def convert(text: str) -> int:
-            if not low <= int(text) < 1 << 31:
-                raise argparse.ArgumentTypeError(f"expected {low} to {(1 << 31) - 1}")
-            return int(text)
-        return convert
-
     parser = argparse.ArgumentParser(
         prog="python -m countermark.predict", formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Reads a text with a model and writes what it predicts at each token, for countermark audit.",
@@ -60,97 +51,18 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("-t", "--tokenizer", metavar="FILE", help="tokenizer of the text [the model's tokenizer.json]")
     parser.add_argument("--add-special-tokens", action="store_true",
                         help="put what the model's tokenizer puts around a text around each document")
-    parser.add_argument("--limit-tokens", type=count(1), metavar="N", help="read the text's first N alone")
-    parser.add_argument("--top-k", type=count(1), default=32, metavar="N", help="predictions a position [32]")
-    parser.add_argument("--max-length", type=count(2), metavar="N",
+    parser.add_argument("--limit-tokens", type=whole(1, MOST), metavar="N", help="read the text's first N alone")
+    parser.add_argument("--top-k", type=whole(1, MOST), default=32, metavar="N", help="predictions a position [32]")
+    parser.add_argument("--max-length", type=whole(2, MOST), metavar="N",
                         help=f"tokens of a window [the model's, {MOST_LENGTH} at most]")
-    parser.add_argument("--stride", type=count(0), metavar="N",
+    parser.add_argument("--stride", type=whole(0, MOST), metavar="N",
                         help="tokens that a window of a longer document reads again, for their context [a quarter]")
-    parser.add_argument("--batch-tokens", type=count(1), default=4096, metavar="N", help="read at once [4096]")
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="[cuda where there is one]")
-    parser.add_argument("--dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto",
-                        help="to compute with [auto: the model's own]")
-    parser.add_argument("--revision", metavar="NAME", help="of a model on the hub")
+    parser.add_argument("--batch-tokens", type=whole(1, MOST), default=4096, metavar="N", help="read at once [4096]")
+    add_flags(parser)
     flags = parser.parse_args(arguments)
     if flags.ids_field is not None and flags.text_field is not None:
         parser.error("--text-field, --ids-field: expected one of them")
     return flags
-
-
-class Suspect:
-    """A model's folder, its digest and its configuration; weights are loaded when they are needed."""
-
-    def __init__(self, name: str, revision: str | None, dtype: str, device: str | None) -> None:
-        import torch
-        import transformers
-
-        if not sys.stderr.isatty():
-            transformers.utils.logging.disable_progress_bar()
-        transformers.utils.logging.set_verbosity_error()
-        self.folder, self.revision = self._folder(name, revision)
-        self.name = name if self.revision else self.folder.resolve().name
-        files = [self.folder / "config.json", *sorted(self.folder.glob("*.safetensors"), key=os.fsencode)]
-        if not files[0].is_file() or len(files) == 1:
-            raise Error(f"{self.folder}: expected config.json and *.safetensors", "invalid-input", str(self.folder))
-        if (self.folder / "adapter_config.json").exists():
-            raise Error(f"{self.folder}: is an adapter: merge it into its model", "unsupported", str(self.folder))
-        sums = "".join(f"{sha256_of(file)}  {file.name}\n" for file in files)
-        self.sha256 = hashlib.sha256(os.fsencode(sums)).hexdigest()
-        try:
-            config = transformers.AutoConfig.from_pretrained(self.folder, trust_remote_code=False)
-            text = config.get_text_config()
-            self.vocabulary = int(text.vocab_size)
-            own = getattr(config, "dtype", None) or getattr(text, "dtype", None) or "float32"
-            self.dtype: Any = getattr(torch, str(own if dtype == "auto" else dtype).removeprefix("torch."))
-        except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
-            said = printable(str(error))
-            raise Error(f"{self.folder}/config.json: {said}", "unsupported", str(self.folder)) from None
-        self.positions: int | None = getattr(text, "max_position_embeddings", None)
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise Error("--device cuda: there is none", "invalid-argument", field="device")
-
-    @staticmethod
-    def _folder(name: str, revision: str | None) -> tuple[Path, str | None]:
-        """A hub's copy lies in a folder with the revision's name."""
-        if Path(name).is_dir():
-            if revision is not None:
-                raise Error("--revision: is for a model on the hub", "invalid-argument", field="revision")
-            return Path(name), None
-        if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name):
-            raise Error(f"{name}: no such folder", "io", name)
-        import huggingface_hub
-
-        try:
-            folder = Path(huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=list(HUB_FILES)))
-        except (OSError, ValueError) as error:
-            raise Error(f"{name}: no such folder, and the hub: {printable(str(error))}", "io", name) from None
-        return folder, folder.name
-
-    def special(self) -> Special:
-        """What the tokenizer puts before and behind a text."""
-        import tokenizers
-
-        try:
-            encoded = tokenizers.Tokenizer.from_file(str(self.folder / "tokenizer.json")).encode("a")
-        except Exception as error:  # the library raises no narrower one
-            raise Error(f"{self.folder}/tokenizer.json: {printable(str(error))}", "invalid-input",
-                        str(self.folder / "tokenizer.json")) from None
-        own = [i for i, added in enumerate(encoded.special_tokens_mask) if not added] or [len(encoded.ids)]
-        return Special(encoded.ids[:own[0]], encoded.ids[own[-1] + 1:])
-
-    def load(self) -> Any:
-        import transformers
-
-        try:
-            model, how = transformers.AutoModelForCausalLM.from_pretrained(
-                self.folder, dtype=self.dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True)
-        except (OSError, ValueError, LookupError, RuntimeError, ImportError) as error:
-            raise Error(f"{self.folder}: {printable(str(error))}", "unsupported", str(self.folder)) from None
-        if how["missing_keys"]:  # which would be random
-            raise Error(f"{self.folder}: no weights for {sorted(how['missing_keys'])[0]}", "invalid-input",
-                        str(self.folder))
-        return model.to(self.device).eval()
 
 
 def most_probable(logits: Any, top_k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -199,38 +111,11 @@ class Reader:
                     write(window.first + i - begin, ids, log_probs)
 
 
-class Progress:
-    """A line on a terminal, nothing elsewhere."""
-
-    def __init__(self, done: int, tokens: int) -> None:
-        self._begun, self._before, self._tokens = time.monotonic(), done, tokens
-        self._shown = sys.stderr.isatty()
-
-    def show(self, done: int) -> None:
-        seconds = time.monotonic() - self._begun
-        if not self._shown or seconds <= 0 or done <= self._before:
-            return
-        rate = (done - self._before) / seconds
-        left = (self._tokens - done) / rate
-        time_left = f"{left:.0f} s" if left < 100 else f"{left / 60:.0f} min" if left < 6000 else f"{left / 3600:.1f} h"
-        print(f"\rread {done:,} of {self._tokens:,} tokens, {rate:,.0f} a second, {time_left} left   ", end="",
-              file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        if self._shown:
-            print(file=sys.stderr)
-
-
 def predict(flags: argparse.Namespace) -> None:
-    try:
-        import torch
-        import transformers
-    except ImportError as error:
-        raise Error(f"{error}: pip install torch transformers", "unsupported") from None
-
+    torch, _ = libraries()
     source = Path(flags.text)
     input_sha256 = sha256_of(source)
-    suspect = Suspect(flags.model, flags.revision, flags.dtype, flags.device)
+    suspect = Model.of(flags)
     if flags.top_k > suspect.vocabulary:
         raise Error(f"--top-k: the model has {suspect.vocabulary} tokens", "invalid-argument", field="top-k")
     special = suspect.special() if flags.add_special_tokens else Special()
@@ -261,9 +146,7 @@ def predict(flags: argparse.Namespace) -> None:
     metadata["settings"] = json.dumps({
         "topK": flags.top_k, "maxLength": max_length, "stride": stride, "batchTokens": flags.batch_tokens,
         "textField": flags.text_field, "idsField": flags.ids_field, "limitTokens": flags.limit_tokens,
-        "head": list(special.head), "tail": list(special.tail),
-        "dtype": str(suspect.dtype).removeprefix("torch."), "device": suspect.device,
-        "torch": torch.__version__, "transformers": transformers.__version__, "countermark": countermark.__version__,
+        "head": list(special.head), "tail": list(special.tail), **suspect.settings(),
     }, separators=(",", ":"))
 
     windows = Windows(text, max_length=max_length, stride=stride, head=len(special.head),
@@ -272,7 +155,8 @@ def predict(flags: argparse.Namespace) -> None:
     try:
         if work.done < len(windows):
             reader = Reader(suspect.load(), text, special.head, flags.top_k)
-            progress, saved = Progress(windows.predicted(work.done), len(text.ids)), time.monotonic()
+            done, saved = windows.predicted(work.done), time.monotonic()
+            progress = Progress("countermark.predict", "read", "tokens", done, len(text.ids))
             for batch in range(work.done, len(windows)):
                 reader.read(windows[batch], work.write)
                 progress.show(windows.predicted(batch + 1))
@@ -282,8 +166,7 @@ def predict(flags: argparse.Namespace) -> None:
             progress.end()
         work.finish(len(windows))
     except torch.OutOfMemoryError:
-        raise Error("the device has too little memory: fewer --batch-tokens, or a narrower --dtype", "invalid-argument",
-                    field="batch-tokens") from None
+        raise too_little_memory("batch-tokens") from None
     finally:
         work.close()
 
@@ -294,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         predict(flags)
     except Error as error:
         print(f"countermark.predict: error: {error}", file=sys.stderr)
-        return EXIT_CODES.get(error.code, BAD_INPUT)
+        return exit_code(error)
     except OSError as error:
         print(f"countermark.predict: error: {error.filename or flags.out}: {error.strerror or error}", file=sys.stderr)
         return IO

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the package's programs share: exit codes, values of flags, secrets from outside of the command line."""
+"""What the package's programs share: exit codes, values of flags, how far they are, secrets from outside of the
+command line."""
 
 from __future__ import annotations
 
@@ -7,6 +8,8 @@ import argparse
 import os
 import re
 import stat
+import sys
+import time
 from collections.abc import Callable
 
 from countermark.error import Error
@@ -47,6 +50,42 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
 
 count = whole(1, 100_000)
+
+
+class Progress:
+    """How far a program is: a line on a terminal, and nothing elsewhere; messages everywhere.
+
+    does, things: as in "read 5 of 9 tokens". done: of them before this run.
+    """
+
+    def __init__(self, program: str, does: str, things: str, done: int, of: int) -> None:
+        self.done = done
+        self._program, self._does, self._things = program, does, things
+        self._before, self._of, self._begun = done, of, time.monotonic()
+        self._shown = sys.stderr.isatty()
+
+    def show(self, done: int, more: str = "") -> None:
+        """So many are done in all; more: for the end of the line."""
+        self.done = done
+        if not self._shown:
+            return
+        text = f"{self._does} {done:,} of {self._of:,} {self._things}"
+        seconds = time.monotonic() - self._begun
+        if seconds > 0 and done > self._before:
+            rate = (done - self._before) / seconds
+            left = (self._of - done) / rate
+            text += f", {rate:,.0f} a second" if rate >= 10 else f", {60 * rate:,.1f} a minute"
+            text += f", {left:.0f} s left" if left < 100 else f", {left / 60:.0f} min left" if left < 6000 else \
+                f", {left / 3600:.1f} h left"
+        print(f"\r{text}{more}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def say(self, message: str) -> None:
+        clear = "\r\x1b[K" if self._shown else ""
+        print(f"{clear}{self._program}: {message}", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        if self._shown:
+            print(file=sys.stderr)
 
 
 def header_name(text: str) -> str:

@@ -38,6 +38,7 @@ except ImportError as missing:
 
 from countermark import predict, predictions
 from countermark.predictions import Work
+from countermark.program import Progress
 from countermark.reading import Special, Text, Windows, read_text
 
 # What a process is given that is to be killed: it saves each batch, and takes its time.
@@ -515,10 +516,10 @@ class Parts(Case):
 
         for stream in (Terminal(), io.StringIO()):
             with contextlib.redirect_stderr(stream), unittest.mock.patch.object(time, "monotonic", side_effect=(0, 10)):
-                progress = predict.Progress(1000, 200_000)
+                progress = Progress("countermark.predict", "read", "tokens", 1000, 200_000)
                 progress.show(3000)
                 progress.end()
-            says = "\rread 3,000 of 200,000 tokens, 200 a second, 16 min left   \n"
+            says = "\rread 3,000 of 200,000 tokens, 200 a second, 16 min left\x1b[K\n"
             self.assertEqual(stream.getvalue(), says if stream.isatty() else "")
 
     def test_special_tokens_around_a_text(self) -> None:
