@@ -78,12 +78,14 @@ class Lines:
             if not last.startswith(self._beginning) and not self._beginning.startswith(last):
                 self._refuse(lines + 1, f"expected {self._schema}")
             os.ftruncate(self._file, size)
-            print(f"{self._program}: {self._path}: removed half a line ({len(last)} bytes) at the end", file=sys.stderr)
+            print(f"{self._program}: {self._path}: removed half a line ({len(last)} bytes) at the end",
+                  file=sys.stderr)
         return ids
 
     def append(self, record: Mapping[str, Any]) -> None:
         """One line, `schema` in front, in one write."""
-        line = json.dumps({"schema": self._schema, **record}, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        whole = {"schema": self._schema, **record}
+        line = json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
         try:
             written = os.write(self._file, line)
         except OSError as error:
