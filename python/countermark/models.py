@@ -45,6 +45,18 @@ def too_little_memory(flag: str) -> Error:
                  field=flag)
 
 
+def special_of(file: Path) -> Special:
+    """What the tokenizer of a tokenizer.json puts before and behind a text."""
+    import tokenizers
+
+    try:
+        encoded = tokenizers.Tokenizer.from_file(str(file)).encode("a")
+    except Exception as error:  # the library raises no narrower one
+        raise Error(f"{file}: {printable(str(error))}", "invalid-input", str(file)) from None
+    own = [i for i, added in enumerate(encoded.special_tokens_mask) if not added] or [len(encoded.ids)]
+    return Special(encoded.ids[:own[0]], encoded.ids[own[-1] + 1:])
+
+
 class Model:
     """A model's folder, its digest and its configuration; weights are loaded when they are needed."""
 
@@ -110,25 +122,18 @@ class Model:
         return folder, folder.name
 
     def special(self) -> Special:
-        """What the tokenizer puts before and behind a text."""
-        import tokenizers
-
-        try:
-            encoded = tokenizers.Tokenizer.from_file(str(self.tokenizer_file)).encode("a")
-        except Exception as error:  # the library raises no narrower one
-            raise Error(f"{self.tokenizer_file}: {printable(str(error))}", "invalid-input",
-                        str(self.tokenizer_file)) from None
-        own = [i for i, added in enumerate(encoded.special_tokens_mask) if not added] or [len(encoded.ids)]
-        return Special(encoded.ids[:own[0]], encoded.ids[own[-1] + 1:])
+        """What its tokenizer puts before and behind a text."""
+        return special_of(self.tokenizer_file)
 
     def load(self) -> Any:
         import transformers
 
         try:
-            model, how = transformers.AutoModelForCausalLM.from_pretrained(
+            loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
                 self.folder, dtype=self.dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True)
         except (OSError, ValueError, LookupError, RuntimeError, ImportError) as error:
             raise Error(f"{self.folder}: {printable(str(error))}", "unsupported", str(self.folder)) from None
+        model, how = loaded
         if how["missing_keys"]:  # which would be random
             raise Error(f"{self.folder}: no weights for {sorted(how['missing_keys'])[0]}", "invalid-input",
                         str(self.folder))
