@@ -11,6 +11,8 @@
 #include "cli/progress.h"
 #include "cli/reader_flags.h"
 #include "cli/scan_result.h"
+#include "verifier/audit/closed_model.h"
+#include "verifier/audit/open_model.h"
 #include "verifier/audit/report.h"
 #include "verifier/audit/served_scores.h"
 #include "verifier/text/inputs.h"
@@ -22,6 +24,7 @@ namespace {
 struct AuditFlags {
   std::string scores{};
   std::string transcripts{};
+  std::string predictions{};
   std::vector<std::string> answers{};
   ScanTestFlags tests{};
   text::ReaderOptions reader{};
@@ -35,6 +38,7 @@ struct AuditFlags {
   Output output{};
 
   bool served() const { return !scores.empty(); }
+  bool open() const { return !predictions.empty(); }
   bool closed() const { return !answers.empty(); }
 };
 
@@ -43,14 +47,15 @@ Status check(const AuditFlags& flags) {
   const auto refuse = [](const char* message) {
     return fail(ErrorCode::kInvalidArgument, message);
   };
-  if (!flags.served() && !flags.closed())
-    return refuse("give --scores or --answers: what is known of the suspect");
+  if (!flags.served() && !flags.open() && !flags.closed())
+    return refuse("give --scores, --predictions or --answers: what is known of the suspect");
   if (!flags.transcripts.empty() && !flags.served())
     return refuse("--transcripts is looked at together with --scores");
-  if (flags.closed() && flags.tests.pairs.keys.size() != 1)
-    return refuse("--answers takes one key, -k FILE");
-  if (!flags.closed() && !flags.tests.pairs.keys.empty())
-    return refuse("-k is for --answers: served answers need no key");
+  const bool has_tuples = flags.open() || flags.closed();
+  if (has_tuples && flags.tests.pairs.keys.size() != 1)
+    return refuse("--predictions and --answers take one key, -k FILE");
+  if (!has_tuples && !flags.tests.pairs.keys.empty())
+    return refuse("-k is for --predictions and --answers: served answers need no key");
   return {};
 }
 
@@ -88,37 +93,96 @@ Result<audit::ServedFinding> judge_served(const AuditFlags& flags, const audit::
   return test.finish(audit.policy);
 }
 
-Result<audit::TupleFinding> judge_closed(const AuditFlags& flags, const scan::Tests& tests,
-                                         const audit::Shown& shown, const audit::Audit& audit) {
-  audit::ClosedOptions options;
-  options.inputs = audit.inputs;
-  options.reader = flags.reader;
-  options.tuples.share_alpha = audit.share_alpha;
-  options.tuples.decoys = flags.decoys;
-  COUNTERMARK_TRY(options.tuples.decoy_seed, from_hex("--decoy-seed", flags.decoy_seed));
-  options.tuples.threads =
+// One key under one profile; `shown` is scored nowhere.
+Result<scan::Tests> load_test(const AuditFlags& flags, const std::vector<text::Document>& shown) {
+  COUNTERMARK_TRY(scan::Tests tests, flags.tests.load(shown));
+  if (tests.tests.size() != 1)
+    return fail(ErrorCode::kInvalidArgument, "audit takes one profile, -p FILE");
+  return tests;
+}
+
+// Progress of decoys, which come from several threads.
+class Decoys {
+ public:
+  explicit Decoys(std::uint32_t count) : count_(count) {}
+
+  void advance() {
+    const std::scoped_lock lock(mutex_);
+    if (!progress_) progress_.emplace("decoys", count_);
+    progress_->advance();
+  }
+
+ private:
+  std::uint32_t count_;
+  std::mutex mutex_{};
+  std::optional<Progress> progress_{};
+};
+
+Result<audit::TupleOptions> tuple_options(const AuditFlags& flags, Decoys& decoys) {
+  audit::TupleOptions out;
+  out.share_alpha = stats::PValue::from_decimal(flags.share_alpha);
+  out.decoys = flags.decoys;
+  COUNTERMARK_TRY(out.decoy_seed, from_hex("--decoy-seed", flags.decoy_seed));
+  out.threads =
       flags.threads == 0 ? std::max(1U, std::thread::hardware_concurrency()) : flags.threads;
+  out.decoy_done = [&decoys] { decoys.advance(); };
+  return out;
+}
+
+Result<audit::TupleFinding> judge_open(const AuditFlags& flags, const scan::Tests& tests,
+                                       const audit::Audit& audit) {
+  Decoys decoys(flags.decoys);
+  audit::OpenOptions options;
+  COUNTERMARK_TRY(options.tuples, tuple_options(flags, decoys));
+  Progress tokens("tokens", 2 * audit.predictions->rows);
+  options.progress = [&](std::uint64_t more) { tokens.advance(more); };
+  return audit::open_model(tests, flags.predictions, options, audit.policy);
+}
+
+Result<audit::TupleFinding> judge_closed(const AuditFlags& flags,
+                                         const std::vector<std::string>& inputs,
+                                         const scan::Tests& tests, const audit::Shown& shown,
+                                         const audit::Audit& audit) {
+  Decoys decoys(flags.decoys);
+  audit::ClosedOptions options;
+  options.inputs = inputs;
+  options.reader = flags.reader;
+  COUNTERMARK_TRY(options.tuples, tuple_options(flags, decoys));
   Progress answers("answers", shown.answers);
   std::uint64_t done = 0;
   options.progress = [&](std::uint64_t documents) {
     answers.advance(documents - done);
     done = documents;
   };
-  std::mutex mutex;
-  std::optional<Progress> decoys;
-  options.tuples.decoy_done = [&] {
-    const std::scoped_lock lock(mutex);
-    if (!decoys) decoys.emplace("decoys", flags.decoys);
-    decoys->advance();
-  };
   return audit::closed_model(tests, shown, options, audit.policy);
+}
+
+// Both name the same test; the prompts belong to the answers alone.
+Status judge_tuples(const AuditFlags& flags, scan::Tests& tests, audit::Audit& out) {
+  if (flags.open()) {
+    COUNTERMARK_TRY(const auto reader, audit::PredictionsReader::open(flags.predictions));
+    out.predictions = reader.header();
+    COUNTERMARK_TRY(tests, load_test(flags, {}));
+    COUNTERMARK_TRY(out.open, judge_open(flags, tests, out));
+  }
+  if (flags.closed()) {
+    COUNTERMARK_TRY(const auto inputs, text::expand_inputs(flags.answers));
+    if (std::find(inputs.begin(), inputs.end(), "-") != inputs.end())
+      return fail(ErrorCode::kInvalidArgument,
+                  "--answers are read twice, first for their prompts: give files, not '-'");
+    COUNTERMARK_TRY(const audit::Shown shown, audit::read_prompts(inputs, flags.reader));
+    COUNTERMARK_TRY(tests, load_test(flags, shown.prompts));
+    COUNTERMARK_TRY(out.closed, judge_closed(flags, inputs, tests, shown, out));
+  }
+  out.tests = &tests;
+  return {};
 }
 
 int run(AuditFlags flags) {
   if (const Status ready = check(flags); !ready) return report(ready.error());
   audit::Audit out;
   // Equal parts: no plan says otherwise.
-  const int parts = (flags.served() ? 1 : 0) + (flags.closed() ? 1 : 0);
+  const int parts = (flags.served() ? 1 : 0) + (flags.open() ? 1 : 0) + (flags.closed() ? 1 : 0);
   out.alpha = stats::PValue::from_decimal(flags.tests.alpha);
   flags.tests.alpha /= parts;
   out.policy.alpha = stats::PValue::from_decimal(flags.tests.alpha);
@@ -132,25 +196,9 @@ int run(AuditFlags flags) {
     out.served = *std::move(found);
   }
   scan::Tests tests;
-  if (flags.closed()) {
-    auto inputs = text::expand_inputs(flags.answers);
-    if (!inputs) return report(inputs.error());
-    out.inputs = *std::move(inputs);
-    if (std::find(out.inputs.begin(), out.inputs.end(), "-") != out.inputs.end())
-      return report({ErrorCode::kInvalidArgument,
-                     "--answers are read twice, first for their prompts: give files, not '-'"});
-    const auto shown = audit::read_prompts(out.inputs, flags.reader);
-    if (!shown) return report(shown.error());
-    auto loaded = flags.tests.load(shown->prompts);
-    if (!loaded) return report(loaded.error());
-    tests = *std::move(loaded);
-    if (tests.tests.size() != 1)
-      return report({ErrorCode::kInvalidArgument, "--answers takes one profile, -p FILE"});
-    out.tests = &tests;
-    auto found = judge_closed(flags, tests, *shown, out);
-    if (!found) return report(found.error());
-    out.closed = *std::move(found);
-  }
+  if (flags.open() || flags.closed())
+    if (const Status judged = judge_tuples(flags, tests, out); !judged)
+      return report(judged.error());
   const Status written = flags.output.write(flags.json ? to_json(out) + "\n" : to_text(out));
   if (!written) return report(written.error());
   if (!flags.exit_status) return kDone;
@@ -175,6 +223,9 @@ Run add_audit_command(CLI::App& app) {
       ->type_name("FILE");
   app.add_option("--transcripts", flags->transcripts,
                  "What was served (countermark.transcript/1): checks how --scores came about")
+      ->type_name("FILE");
+  app.add_option("--predictions", flags->predictions,
+                 "What the suspect predicts while it reads a text (countermark.predictions/1)")
       ->type_name("FILE");
   app.add_option("--answers", flags->answers,
                  "What the suspect answered, with its prompts (countermark.answers/1 and others)")
@@ -207,8 +258,10 @@ Run add_audit_command(CLI::App& app) {
       "\nServed responses (--scores): the suspect rates what the log says was served, and other\n"
       "answers of the same model to the same prompts, which nobody was given. A model that was\n"
       "trained on the served ones knows them. No mark and no key are needed.\n"
-      "Unsupervised, closed (--answers, -k, -p): whoever learned from marked text answers with\n"
-      "tuples of high score. Contexts that stand in any prompt are not scored.\n"
+      "Unsupervised (--predictions or --answers, with -k and -p): whoever learned from marked "
+      "text\n"
+      "expects, and answers with, tuples of high score. The text that a suspect reads must not be\n"
+      "marked; of its answers contexts that stand in any prompt are not scored.\n"
       "\nExamples:\n"
       "  countermark audit --scores scores.jsonl --transcripts served.jsonl\n"
       "  countermark audit -k 2026-11.key -p profile.json --answers answers.jsonl --json");

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import random
+import struct
 import unittest
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +38,42 @@ def transcript(record: dict[str, Any], number: int) -> dict[str, Any]:
             "text": None, "marked": None, "finish": "end"}
 
 
+def predictions(texts: list[list[int]], predict: Any) -> bytes:
+    """countermark.predictions/1 of a suspect that expects predict(ids so far) next."""
+    ids = [i for text in texts for i in text]
+    top = [predict(text[:at + 1]) for text in texts for at in range(len(text))]
+    columns = {"ids": ids, "doc": [n for n, text in enumerate(texts) for _ in text],
+               "position": [at for text in texts for at in range(len(text))], "topIds": top, "topLogProb": [0] * len(ids)}
+    header: dict[str, Any] = {"__metadata__": {"schema": "countermark.predictions/1", "suspect": "n-grams",
+                                               "readSha256": "0" * 64}}
+    for at, name in enumerate(columns):
+        header[name] = {"dtype": "F32" if name == "topLogProb" else "I32",
+                        "shape": [len(ids), 1] if name.startswith("top") else [len(ids)],
+                        "data_offsets": [4 * len(ids) * at, 4 * len(ids) * (at + 1)]}
+    said = json.dumps(header).encode()
+    return struct.pack("<Q", len(said)) + said + b"".join(struct.pack(f"<{len(ids)}i", *c) for c in columns.values())
+
+
+class Student:
+    """The most frequent continuation of the last three, two or one tokens in what it was trained on."""
+
+    def __init__(self, texts: list[list[int]]) -> None:
+        self.seen: dict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
+        for text in texts:
+            for at, token in enumerate(text):
+                for width in range(min(at, 3) + 1):
+                    self.seen[tuple(text[at - width:at])][token] += 1
+
+    def __call__(self, read: list[int]) -> int:
+        for width in (3, 2, 1, 0):
+            if found := self.seen.get(tuple(read[len(read) - width:])):
+                return min(found, key=lambda token: (-found[token], token))
+        return 0
+
+
 class AuditTest(ProgramTest):
     key: Path
+    ids: dict[str, list[list[int]]]
     marked: list[dict[str, Any]]
     unmarked: list[dict[str, Any]]
 
@@ -46,9 +82,11 @@ class AuditTest(ProgramTest):
         super().setUpClass()
         cls.key = key_file(cls.folder / "epoch.key", "2026-11")
         (cls.folder / "prompts.txt").write_text("".join(f"{prompt}\n" for prompt in PROMPTS))
+        cls.ids = {}
         for name, flags in (("marked", ("--account", "alice")), ("unmarked", ("--unmarked",))):
             out, _ = cls.call("generate", "-k", cls.key, "--prompts", "prompts.txt", "-n", 150, "--exact", "--count", 4,
                               "--seed", SEED, "--json", *flags)
+            cls.ids[name] = [json.loads(line)["ids"] for line in out.splitlines()]
             setattr(cls, name, [{"id": str(i), "prompt": answer["prompt"], "response": answer["text"]}
                                 for i, answer in enumerate(map(json.loads, out.splitlines()))])
 
@@ -171,6 +209,42 @@ class AuditTest(ProgramTest):
         path = self.lines("answers.jsonl", self.marked)
         self.assertEqual(self.audit("--answers", path, "-k", other, "--decoys", 0)["verdict"], "not-detected")
 
+    # --- what an open model predicts ---------------------------------------------------------
+
+    def opened(self, texts: list[list[int]], predict: Any, *more: object) -> dict[str, Any]:
+        path = self.file("predictions.safetensors", predictions(texts, predict))
+        return self.audit("--predictions", path, "-k", self.key, "--decoys", 50, *more)["tests"][0]
+
+    def test_a_student_of_marked_text(self) -> None:
+        read = self.ids["unmarked"]
+        test = self.opened(read, Student(self.ids["marked"]))
+        self.assertEqual(test["verdict"], "detected")
+        self.assertEqual(self.states(test), {"decoys": "passed", "reading-text": "passed", "tokenizer": "not-run"})
+        self.assertEqual(test["lineUp"]["rank"], 1)
+        self.assertEqual((test["texts"], test["suspect"]["name"]), (len(read), "n-grams"))
+
+    def test_a_student_of_other_text(self) -> None:
+        half = len(self.ids["unmarked"]) // 2
+        test = self.opened(self.ids["unmarked"][:half], Student(self.ids["unmarked"][half:]))
+        self.assertEqual(test["verdict"], "not-detected")
+
+    def test_marked_reading_text(self) -> None:
+        """Whoever copies from what he reads predicts its mark: without the rule he would be accused."""
+        twice = [text + text for text in self.ids["marked"]]
+        test = self.opened(twice, Student(twice))
+        self.assertEqual((test["verdict"], self.states(test)["reading-text"]), ("withheld", "failed"))
+        self.assertIsNone(test["pValue"])
+        self.assertGreater(test["effect"]["interval"][0], 2)
+
+    def test_predictions_that_cannot_be_read(self) -> None:
+        good = predictions([[1, 2, 3]], Student([]))
+        for bad in (good[:-1], good + b"x", good[:20], b"", good.replace(b"predictions/1", b"predictions/2")):
+            self.refused(3, "audit", "--predictions", self.file("bad.safetensors", bad), "-k", self.key,
+                         says=("bad.safetensors",))
+        outside = predictions([[4095, 4096]], Student([]))
+        self.refused(3, "audit", "--predictions", self.file("bad.safetensors", outside), "-k", self.key,
+                     says=("4096",))
+
     # --- together ---------------------------------------------------------------------------
 
     def test_alpha_is_split(self) -> None:
@@ -178,7 +252,7 @@ class AuditTest(ProgramTest):
                           self.lines("answers.jsonl", self.marked), "-k", self.key, "--decoys", 0, "--alpha", 1e-4)
         self.assertEqual([test["test"] for test in both["tests"]], ["served-response", "unsupervised-closed"])
         self.assertEqual((both["alpha"], {test["alpha"] for test in both["tests"]}), ("1.00e-4", {"5.00e-5"}))
-        self.assertEqual((both["verdict"], both["notRun"]), ("detected", []))
+        self.assertEqual((both["verdict"], [each["test"] for each in both["notRun"]]), ("detected", ["unsupervised-open"]))
         self.assertTrue(both["exploratory"])
 
     def test_threads_change_nothing(self) -> None:
@@ -201,7 +275,7 @@ class AuditTest(ProgramTest):
 
     def test_what_is_refused(self) -> None:
         path = self.lines("scores.jsonl", scores(5, 0))
-        self.refused(2, "audit", says=("--scores or --answers",))
+        self.refused(2, "audit", says=("--scores, --predictions or --answers",))
         self.refused(2, "audit", "--answers", path, says=("-k FILE",))
         self.refused(2, "audit", "--scores", path, "-k", self.key, says=("--answers",))
         self.refused(2, "audit", "--answers", path, "-k", self.key, "--transcripts", path, says=("--scores",))

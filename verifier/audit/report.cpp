@@ -20,6 +20,8 @@ using detect::Verdict;
 using nlohmann::ordered_json;
 
 constexpr double kConfidence = 0.95;
+constexpr const char* kOpen = "unsupervised-open";
+constexpr const char* kClosed = "unsupervised-closed";
 
 // A code, and what it means.
 struct Reading {
@@ -45,7 +47,7 @@ constexpr std::array kServedNotShown = {
     Reading{"how-much", "how large a part of the training data they were"},
 };
 
-constexpr std::array kClosedAlternatives = {
+constexpr std::array kTupleAlternatives = {
     Reading{"marked-text-elsewhere",
             "text under this key reached the training data by another way: scraped, published, "
             "resold, quoted, or licensed"},
@@ -54,7 +56,7 @@ constexpr std::array kClosedAlternatives = {
             "text"},
     Reading{"spoofing", "somebody made text that scores high to have the suspect learn it"},
 };
-constexpr std::array kClosedNotShown = {
+constexpr std::array kTupleNotShown = {
     Reading{"who",
             "who gave the text to the suspect's maker, unless a stream of one account says "
             "so"},
@@ -136,8 +138,9 @@ std::vector<Missing> missing(const Audit& audit) {
   std::vector<Missing> out;
   if (!audit.served)
     out.push_back({"served-response", "--scores: how the suspect rates served answers"});
-  if (!audit.closed)
-    out.push_back({"unsupervised-closed", "--answers, -k and -p: what the suspect answers"});
+  if (!audit.open)
+    out.push_back({kOpen, "--predictions, -k and -p: what it predicts while it reads a text"});
+  if (!audit.closed) out.push_back({kClosed, "--answers, -k and -p: what the suspect answers"});
   return out;
 }
 
@@ -182,18 +185,19 @@ std::string served_text(const Audit& audit, const ServedFinding& finding) {
   return out;
 }
 
-ordered_json closed_json(const Audit& audit, const TupleFinding& finding) {
+ordered_json tuples_json(const Audit& audit, const char* name, const TupleFinding& finding) {
   const std::vector<scan::TestResult> results = {finding.result};
   scan::JudgeOptions options;
   options.share_alpha = audit.share_alpha;
-  const scan::Report report{*audit.tests, audit.inputs, finding.summary, results, options};
-  ordered_json out = {{"test", "unsupervised-closed"},
+  const std::vector<std::string> inputs;  // which tests do not name
+  const scan::Report report{*audit.tests, inputs, finding.summary, results, options};
+  ordered_json out = {{"test", name},
                       {"verdict", detect::verdict_name(finding.verdict)},
                       {"alpha", audit.policy.alpha.to_string()},
-                      {"answers", finding.summary.documents}};
+                      {"texts", finding.summary.documents}};
   ordered_json found = scan::test_json(report, 0);
   // What is said of single answers is another question.
-  for (const char* name : {"verdict", "documents", "spans"}) found.erase(name);
+  for (const char* field : {"verdict", "documents", "spans"}) found.erase(field);
   // A check of ours that failed says no more of the whole than one of the scan's.
   if (finding.verdict == Verdict::kWithheld) found["pValue"] = found["log10P"] = nullptr;
   out.update(found);
@@ -208,17 +212,16 @@ ordered_json closed_json(const Audit& audit, const TupleFinding& finding) {
                    {"basis", "model"}};
   out["couldFind"] = {{"meanScore", rounded(finding.detectable)}, {"power", audit.policy.power}};
   out["checks"] = checks_json(finding.checks);
-  out["alternatives"] = codes(kClosedAlternatives);
-  out["notShown"] = codes(kClosedNotShown);
+  out["alternatives"] = codes(kTupleAlternatives);
+  out["notShown"] = codes(kTupleNotShown);
   return out;
 }
 
-std::string closed_text(const Audit& audit, const TupleFinding& finding) {
+std::string tuples_text(const Audit& audit, const char* name, const TupleFinding& finding) {
   const scan::Finding& found = finding.result.finding;
   const detect::Evidence& evidence = found.evidence;
   const detect::Subject& subject = audit.tests->tests.front()->subject();
-  std::string out =
-      std::string("unsupervised-closed: ") + detect::verdict_name(finding.verdict) + "\n";
+  std::string out = std::string(name) + ": " + detect::verdict_name(finding.verdict) + "\n";
   out += row("could find", std::to_string(evidence.tally.n) + " distinct tuples: with a power of " +
                                fixed(audit.policy.power, 2) + " found from a mean score of " +
                                fixed(finding.detectable, 4) + " on (" + fixed(finding.chance, 4) +
@@ -242,8 +245,8 @@ std::string closed_text(const Audit& audit, const TupleFinding& finding) {
   for (const std::string& reason : finding.result.reasons) out += row("reason", reason);
   out += row("key", (subject.key_id.empty() ? subject.scheme : subject.key_id) + ", profile " +
                         subject.profile.substr(0, 16));
-  add_readings("or else", kClosedAlternatives, out);
-  add_readings("not shown", kClosedNotShown, out);
+  add_readings("or else", kTupleAlternatives, out);
+  add_readings("not shown", kTupleNotShown, out);
   return out;
 }
 
@@ -252,6 +255,7 @@ std::string closed_text(const Audit& audit, const TupleFinding& finding) {
 Verdict verdict_of(const Audit& audit) noexcept {
   std::vector<Verdict> all;
   if (audit.served) all.push_back(audit.served->verdict);
+  if (audit.open) all.push_back(audit.open->verdict);
   if (audit.closed) all.push_back(audit.closed->verdict);
   for (const Verdict first : {Verdict::kDetected, Verdict::kWithheld, Verdict::kNotDetected})
     if (std::find(all.begin(), all.end(), first) != all.end()) return first;
@@ -267,7 +271,14 @@ std::string to_json(const Audit& audit) {
                       {"account", audit.account ? ordered_json(*audit.account) : nullptr}};
   out["tests"] = ordered_json::array();
   if (audit.served) out["tests"].push_back(served_json(audit, *audit.served));
-  if (audit.closed) out["tests"].push_back(closed_json(audit, *audit.closed));
+  if (audit.open) {
+    ordered_json open = tuples_json(audit, kOpen, *audit.open);
+    open["suspect"] = {{"name", audit.predictions->suspect},
+                       {"sha256", audit.predictions->suspect_sha256},
+                       {"readSha256", audit.predictions->read_sha256}};
+    out["tests"].push_back(std::move(open));
+  }
+  if (audit.closed) out["tests"].push_back(tuples_json(audit, kClosed, *audit.closed));
   ordered_json not_run = ordered_json::array();
   for (const Missing& each : missing(audit))
     not_run.push_back({{"test", each.test}, {"needs", each.needs}});
@@ -278,7 +289,8 @@ std::string to_json(const Audit& audit) {
 std::string to_text(const Audit& audit) {
   std::string out;
   if (audit.served) out += served_text(audit, *audit.served);
-  if (audit.closed) out += closed_text(audit, *audit.closed);
+  if (audit.open) out += tuples_text(audit, kOpen, *audit.open);
+  if (audit.closed) out += tuples_text(audit, kClosed, *audit.closed);
   for (const Missing& each : missing(audit))
     out += row("not run", std::string(each.test) + ": needs " + each.needs);
   out += "exploratory: no plan fixed this analysis before the data were seen, so it has no level\n";

@@ -5,9 +5,10 @@
 #include <optional>
 #include <string>
 
-#include "verifier/audit/closed_model.h"
 #include "verifier/audit/finding.h"
+#include "verifier/audit/predictions.h"
 #include "verifier/audit/served_response.h"
+#include "verifier/audit/tuple_finding.h"
 
 namespace countermark::audit {
 
@@ -17,10 +18,11 @@ struct Audit {
   AuditPolicy policy{};   // of each test
   std::optional<std::string> account{};
   std::optional<ServedFinding> served{};
+  std::optional<TupleFinding> open{};
+  std::optional<PredictionsHeader> predictions{};  // of `open`
   std::optional<TupleFinding> closed{};
-  // Of `closed`.
+  // Of `open` and `closed`: one test.
   const scan::Tests* tests = nullptr;
-  std::vector<std::string> inputs{};
   stats::PValue share_alpha{};
 };
 

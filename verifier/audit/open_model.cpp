@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "verifier/audit/open_model.h"
+
+#include <optional>
+#include <utility>
+
+#include "verifier/io/temporary_folder.h"
+#include "verifier/scan/batch_scorer.h"
+#include "verifier/scan/scanner.h"
+
+namespace countermark::audit {
+namespace {
+
+// A corpus that is read, and where it is kept until it is judged.
+struct Read {
+  io::TemporaryFolder folder;  // goes after the tape
+  scan::CorpusTape tape;
+  scan::Summary summary;
+};
+
+// All documents of the file: what was predicted at each place, or the text itself.
+Result<Read> read_all(const scan::Tests& tests, const std::string& path, bool is_predicted,
+                      const OpenOptions& options) {
+  COUNTERMARK_TRY(PredictionsReader reader, PredictionsReader::open(path));
+  const scan::Channels channels = channels_of(tests);
+  scan::ScanOptions scoring;
+  scoring.inputs = {path};
+  scoring.sample_tokens = is_predicted && options.tuples.decoys > 0 ? kSampleTokens : 0;
+  COUNTERMARK_TRY(io::TemporaryFolder folder, io::TemporaryFolder::create());
+  scan::CorpusTapeOptions tape_options;
+  tape_options.settings = {settings_json(tests, scoring), channels.lanes, {}};
+  tape_options.threads = options.tuples.threads;
+  tape_options.folder = folder.path();
+  COUNTERMARK_TRY(scan::CorpusTape tape, scan::CorpusTape::open(std::move(tape_options)));
+  scan::Summary summary = scan::Summary::none(tests.tests.size(), scoring.sample_tokens);
+  {
+    scan::BatchScorer scorer(tests, channels, scoring);
+    scan::CorpusTape::Writer writer = tape.writer();
+    scan::ScoredBatch batch;
+    for (;;) {
+      COUNTERMARK_TRY(std::optional<text::Document> document, reader.next());
+      if (!document) break;
+      if (!is_predicted) document->segments.front().predicted.clear();
+      batch.clear(tests, channels, scoring.sample_tokens);
+      COUNTERMARK_CHECK(scorer.score(*document, 0, batch));
+      COUNTERMARK_CHECK(put(batch, channels, writer));
+      summary += batch.summary;
+      if (options.progress) options.progress(document->segments.front().ids.size());
+    }
+  }
+  return Read{std::move(folder), std::move(tape), std::move(summary)};
+}
+
+Check reading_check(const TupleFinding& text) {
+  const stats::PValue p = text.result.finding.evidence.p;
+  return {"reading-text",
+          p.to_double() <= kReadingLevel ? Check::State::kFailed : Check::State::kPassed,
+          "the text that was read has p " + p.to_string() + " under this key"};
+}
+
+Check tokenizer_check(const scan::Tests& tests, const PredictionsHeader& header) {
+  const auto& tokenizer = tests.tokenizers.front();
+  const bool is_same = tokenizer != nullptr && header.tokenizer_sha256 == tokenizer->sha256();
+  return {"tokenizer", is_same ? Check::State::kPassed : Check::State::kNotRun,
+          is_same ? "the ids are of the profile's tokenizer"
+                  : "the ids come from another tokenizer file than the profile's: if they differ, "
+                    "nothing will be found"};
+}
+
+}  // namespace
+
+Result<TupleFinding> open_model(const scan::Tests& tests, const std::string& predictions,
+                                const OpenOptions& options, const AuditPolicy& policy) {
+  COUNTERMARK_TRY(const PredictionsReader reader, PredictionsReader::open(predictions));
+  COUNTERMARK_TRY(Read predicted, read_all(tests, predictions, true, options));
+  COUNTERMARK_TRY(
+      TupleFinding out,
+      judge_tuples(tests, predicted.tape, std::move(predicted.summary), options.tuples, policy));
+  OpenOptions of_text = options;
+  of_text.tuples.decoys = 0;
+  COUNTERMARK_TRY(Read text, read_all(tests, predictions, false, of_text));
+  COUNTERMARK_TRY(const TupleFinding own,
+                  judge_tuples(tests, text.tape, std::move(text.summary), of_text.tuples, policy));
+  out.add(reading_check(own));
+  out.add(tokenizer_check(tests, reader.header()));
+  return out;
+}
+
+}  // namespace countermark::audit

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// countermark.predictions/1: what a suspect model predicted while it read a text (docs/formats.md).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "verifier/io/file.h"
+#include "verifier/text/reader.h"
+#include "watermark/error.h"
+
+namespace countermark::audit {
+
+inline constexpr std::string_view kPredictionsSchema = "countermark.predictions/1";
+
+struct PredictionsHeader {
+  std::string suspect{};         // its name
+  std::string suspect_sha256{};  // digest of its weights; empty where there is none
+  // Of the tokenizer that made the ids; nothing where ids were given.
+  std::optional<std::string> tokenizer_sha256{};
+  std::string read_sha256{};  // of the tokens that were read
+  std::uint64_t rows = 0;     // tokens
+  std::uint32_t top_k = 0;    // predictions at each
+  std::uint64_t data = 0;     // byte offset of the first tensor
+};
+
+// Of the first bytes of a file; `size` is that of the whole. kInvalidInput, kUnsupported for a
+// later schema.
+Result<PredictionsHeader> parse_predictions_header(std::string_view bytes, std::uint64_t size);
+
+// Longer headers are refused.
+inline constexpr std::uint64_t kLongestPredictionsHeader = std::uint64_t{1} << 20;
+
+// Reads one document after the other, in memory for one. Not for several threads at once.
+class PredictionsReader {
+ public:
+  // A regular file: its columns are read side by side.
+  static Result<PredictionsReader> open(const std::string& path);
+
+  const PredictionsHeader& header() const noexcept { return header_; }
+
+  // The next document, nothing at the end. Its one segment holds the ids and, at each place, the
+  // most probable token that was predicted for it; at the first, for which nothing was, the id
+  // itself. kInvalidInput with the offset for rows that are not in order.
+  Result<std::optional<text::Document>> next();
+
+ private:
+  // One tensor, from its beginning.
+  class Column {
+   public:
+    static Result<Column> open(const std::string& path, std::uint64_t offset);
+    // Appends so many numbers.
+    Status read(std::size_t count, std::vector<std::uint32_t>& out);
+
+   private:
+    explicit Column(io::Input input) : input_(std::move(input)) {}
+    io::Input input_;
+    std::vector<char> bytes_{};
+  };
+
+  PredictionsReader(std::string path, PredictionsHeader header, std::vector<Column> columns)
+      : path_(std::move(path)), header_(std::move(header)), columns_(std::move(columns)) {}
+
+  Status read_rows();
+  Error bad_row(const char* message) const;
+
+  std::string path_;
+  PredictionsHeader header_;
+  std::vector<Column> columns_;  // ids, doc, position, topIds
+  std::uint64_t row_ = 0;        // the next to be taken
+  // Rows that are read and not taken, from `at_` on.
+  std::uint64_t first_ = 0;  // row of ids_[0]
+  std::vector<std::uint32_t> ids_{};
+  std::vector<std::uint32_t> documents_{};
+  std::vector<std::uint32_t> positions_{};
+  std::vector<std::uint32_t> predicted_{};  // the first of each row
+};
+
+}  // namespace countermark::audit
