@@ -51,6 +51,10 @@ Status check(const AuditFlags& flags) {
     return refuse("give --scores, --predictions or --answers: what is known of the suspect");
   if (!flags.transcripts.empty() && !flags.served())
     return refuse("--transcripts is looked at together with --scores");
+  if (flags.scores == "-" && flags.transcripts == "-")
+    return refuse("--scores and --transcripts: standard input can be one of them");
+  if (flags.closed() && flags.reader.role != "assistant")
+    return refuse("--role: the assistant's turns are the suspect's answers");
   const bool has_tuples = flags.open() || flags.closed();
   if (has_tuples && flags.tests.pairs.keys.size() != 1)
     return refuse("--predictions and --answers take one key, -k FILE");
@@ -84,6 +88,7 @@ Result<audit::ServedFinding> judge_served(const AuditFlags& flags, const audit::
         error.field = "record " + std::to_string(record) + ", " + error.field;
         return fail(std::move(error).in_file(flags.scores));
       }));
+  if (!flags.transcripts.empty()) test.expect_log();
   if (!flags.transcripts.empty())
     COUNTERMARK_CHECK(read_all<text::TranscriptReader>(
         flags.transcripts, "transcripts", [&](const text::Transcript& transcript) -> Status {

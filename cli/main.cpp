@@ -27,8 +27,7 @@ class Formatter : public CLI::Formatter {
 
 int run(int argc, char** argv) {
   CLI::App app{
-      "Marks the output of a language model while it is sampled, and verifies, with an\n"
-      "exact error rate, whether a text carries the mark.\n"};
+      "Marks what a language model writes, and verifies, with exact error rates, what carries it.\n"};
   app.name("countermark");
   app.require_subcommand(1);
   app.formatter(std::make_shared<Formatter>());

@@ -65,7 +65,7 @@ TEST(ServedResponse, FindsAnswersThatAreKnown) {
   EXPECT_LT(finding.p.log10(), -30);
   EXPECT_EQ(finding.ranks.groups(), 500);
   EXPECT_EQ(finding.control.groups(), 500);
-  EXPECT_EQ(finding.checks.size(), 5);
+  EXPECT_EQ(finding.checks.size(), 7);
   for (const Check& each : finding.checks)
     EXPECT_EQ(each.state, Check::State::kPassed) << each.name;
   EXPECT_FALSE(finding.is_marked);
@@ -106,6 +106,16 @@ TEST(ServedResponse, OfOneAccount) {
   EXPECT_EQ(finding.ranks.groups(), 49);
   EXPECT_EQ(finding.control.groups(), 100);
   EXPECT_EQ(finding.verdict, Verdict::kDetected);
+}
+
+// Controls that could not fail pass nothing.
+TEST(ServedResponse, FewControlsAreNotRun) {
+  RandomNumbers random(9);
+  ServedResponse test({});
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(test.add(control(random, i, 9)));
+  EXPECT_EQ(check(test.finish({}), "negative-control").state, Check::State::kNotRun);
+  ASSERT_TRUE(test.add(control(random, 4, 9)));
+  EXPECT_EQ(check(test.finish({}), "negative-control").state, Check::State::kFailed);
 }
 
 TEST(ServedResponse, AnIdComesOnce) {
@@ -180,12 +190,77 @@ TEST_F(Broken, ByAClientThatChoseAmongAnswers) {
   ServedResponse test({});
   fill(test);
   for (int i = 0; i < 300; ++i) test.add(served(i));
-  Transcript earlier = served(7);
-  earlier.id = "unscored";
-  earlier.time -= std::chrono::milliseconds(1);
-  earlier.ids = {9};
-  test.add(earlier);
-  expect_withheld(test.finish({}), "first-answers");
+  Transcript later = served(7);
+  later.id = "unscored";
+  later.time += std::chrono::milliseconds(1);  // when it was over; it may have been asked first
+  later.ids = {9};
+  test.add(later);
+  expect_withheld(test.finish({}), "single-answers");
+}
+
+TEST_F(Broken, ByALogThatDoesNotTell) {
+  ServedResponse empty({});
+  fill(empty);
+  empty.expect_log();
+  expect_withheld(empty.finish({}), "in-log");
+  ServedResponse twice({});
+  fill(twice);
+  for (int i = 0; i < 300; ++i) twice.add(served(i));
+  twice.add(served(7));
+  expect_withheld(twice.finish({}), "in-log");
+  ServedResponse open({});
+  fill(open);
+  for (int i = 0; i < 300; ++i) {
+    Transcript transcript = served(i);
+    if (i == 7) transcript.finish.reset();
+    open.add(transcript);
+  }
+  expect_withheld(open.finish({}), "whole-answers");
+}
+
+// Three hundred accounts ask the same, and are ranked among the same four regenerations.
+TEST_F(Broken, BySharedRegenerations) {
+  ServedResponse test({});
+  const ServedScore first = scored(random_, 0, 0.2);
+  for (int i = 0; i < 300; ++i) {
+    ServedScore score = scored(random_, i, 0.2);
+    score.account = "account-" + std::to_string(i);
+    score.regenerated = first.regenerated;
+    ASSERT_TRUE(test.add(score));
+    ASSERT_TRUE(test.add(control(random_, i)));
+    Transcript transcript = served(i);
+    transcript.account = score.account;
+    transcript.prompt_ids = {7};
+    test.add(transcript);
+  }
+  expect_withheld(test.finish({}), "own-regenerations");
+}
+
+TEST_F(Broken, ByAMarkWithoutAControlUnderItsKey) {
+  const auto marked = [](int i) {
+    Transcript transcript = served(i);
+    transcript.key_id = "0123456789abcdef";
+    transcript.epoch = "e";
+    return transcript;
+  };
+  ServedResponse test({});
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_TRUE(test.add(scored(random_, i, 0.2)));
+    if (i < 140) {
+      ASSERT_TRUE(test.add(control(random_, i)));
+    }
+    test.add(marked(i));
+  }
+  expect_withheld(test.finish({}), "marked-answers");
+}
+
+TEST_F(Broken, NotByScoresForAPart) {
+  ServedResponse test({});
+  fill(test);
+  for (int i = 0; i < 400; ++i) test.add(served(i));
+  const ServedFinding finding = test.finish({});
+  EXPECT_EQ(finding.verdict, Verdict::kDetected);
+  EXPECT_EQ(check(finding, "all-answers").state, Check::State::kNotRun);
 }
 
 TEST_F(Broken, ByAnAnswerFromACache) {
@@ -200,8 +275,7 @@ TEST_F(Broken, ByAnAnswerFromACache) {
     }
     test.add(transcript);
   }
-  const ServedFinding finding = test.finish({});
-  EXPECT_EQ(check(finding, "in-log").state, Check::State::kFailed);
+  EXPECT_EQ(check(test.finish({}), "in-log").state, Check::State::kFailed);
   ServedResponse anonymous({});
   for (int i = 0; i < 300; ++i) {
     ServedScore score = scored(random_, i, 0.2);

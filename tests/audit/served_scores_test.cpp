@@ -56,7 +56,7 @@ TEST(ServedScores, BadRecordsSayWhere) {
            {"served", nullptr},
            {"regenerated", json::array()},
            {"regenerated", 1},
-           {"regenerated", std::vector<double>(1001)},
+           {"regenerated", std::vector<double>(65)},
            {"regenerated", {1, "2"}, "regenerated[1]"},
            {"neverServed", 0},
            {"neverServed", nullptr},

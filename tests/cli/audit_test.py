@@ -129,8 +129,9 @@ class AuditTest(ProgramTest):
 
     def test_a_control_that_fails_withholds(self) -> None:
         test = self.served(scores(300, 0.3) + scores(300, 0.3, "control"))
-        self.assertLess(test["log10P"], -10)
         self.assertEqual((test["verdict"], self.states(test)["negative-control"]), ("withheld", "failed"))
+        self.assertEqual((test["pValue"], test["log10P"], test["log10E"]), (None, None, None))
+        self.assertGreater(test["effect"]["interval"][0], 0.5)
 
     def test_a_log_that_says_otherwise_withholds(self) -> None:
         records = scores(100, 0.5)
@@ -138,7 +139,7 @@ class AuditTest(ProgramTest):
         for check, change in {
             "in-log": lambda: log.pop(),
             "whole-answers": lambda: log[3].update(finish="aborted"),
-            "first-answers": lambda: log.append({**log[5], "id": "earlier", "time": "2026-11-20T00:00:00.000Z"}),
+            "single-answers": lambda: log.append({**log[5], "id": "other", "time": "2026-11-22T00:00:00.000Z"}),
         }.items():
             with self.subTest(check):
                 before = json.loads(json.dumps(log))
@@ -158,12 +159,14 @@ class AuditTest(ProgramTest):
     # --- the answers of a closed model ------------------------------------------------------
 
     def test_a_model_that_writes_the_mark(self) -> None:
-        test = self.closed(self.marked, "--account", "alice")
+        test = self.closed(self.marked)
         self.assertEqual(test["verdict"], "detected")
         self.assertEqual(set(self.states(test).values()), {"passed"})
         self.assertGreater(test["effect"]["interval"][0], test["couldFind"]["meanScore"])
         self.assertEqual(test["lineUp"]["rank"], 1)
-        self.assertEqual(test["streams"][0]["identity"], "alice")
+        claimed = self.closed(self.marked, "--account", "alice")
+        self.assertEqual((claimed["verdict"], claimed["streams"][0]["identity"]), ("detected", "alice"))
+        self.assertIsNone(claimed["effect"])  # of the best of several slots
 
     def test_a_model_that_does_not(self) -> None:
         test = self.closed(self.unmarked)
@@ -178,21 +181,24 @@ class AuditTest(ProgramTest):
             prompt = self.marked[(i + 1) % len(self.marked)]["response"]  # of another answer
             answers.append({"id": str(i), "prompt": prompt,
                             "response": f"{others['response']} {others['prompt']} {ours['response'][:150]}"})
-        without = self.closed([{**answer, "prompt": ""} for answer in answers])
+        without = self.closed([{**answer, "prompt": "Go on."} for answer in answers])
         self.assertEqual(without["verdict"], "detected")
         test = self.closed(answers)
         self.assertEqual(test["verdict"], "not-detected")
         self.assertGreater(test["dropped"]["promptContext"], 100)
         only = [{**answer, "response": self.marked[i]["response"]} for i, answer in enumerate(answers)]
-        echo = self.closed(only)
-        self.assertEqual(self.states(echo)["echo"], "failed")
-        self.assertIn(echo["verdict"], ("withheld", "inconclusive"))
+        echo = self.closed(only, "--account", "alice")
+        self.assertEqual((echo["verdict"], self.states(echo)["echo"]), ("withheld", "failed"))
+        self.assertEqual({stream["verdict"] for stream in echo["streams"]}, {"withheld"})
+        self.assertEqual([echo["pValue"], echo["log10E"], echo["lineUp"]["rank"], echo["streams"][0]["pValue"]],
+                         [None] * 4)
 
     def test_quoted_works(self) -> None:
         work = self.file("work.txt", " ".join(answer["response"] for answer in self.marked))
         self.assertEqual(self.closed(self.marked)["verdict"], "detected")
         quoted = self.closed(self.marked, "--quoted", work)
-        self.assertNotEqual(quoted["verdict"], "detected")
+        self.assertEqual(self.states(quoted)["echo"], "failed")
+        self.assertEqual(quoted["verdict"], "withheld")
 
     def test_repeated_answers_count_once(self) -> None:
         once = self.closed(self.marked)
@@ -201,8 +207,24 @@ class AuditTest(ProgramTest):
             self.assertEqual(often.get(field), once.get(field), field)
 
     def test_answers_without_prompts(self) -> None:
-        test = self.closed([{"id": answer["id"], "text": answer["response"]} for answer in self.marked])
-        self.assertEqual(self.states(test)["prompts-given"], "not-run")
+        for gone in ({"prompt": ""}, {"prompt": None}):
+            test = self.closed([{**answer, **gone} for answer in self.marked])
+            self.assertEqual((test["verdict"], self.states(test)["prompts-given"]), ("withheld", "failed"))
+
+    def test_turns_that_were_shown(self) -> None:
+        """Only the last turn is the suspect's answer: the assistant's before it may be anybody's."""
+        chats = [{"id": ours["id"], "messages": [
+            {"role": "user", "content": ours["prompt"]}, {"role": "assistant", "content": ours["response"]},
+            {"role": "user", "content": "Go on."}, {"role": "assistant", "content": theirs["response"]}]}
+            for ours, theirs in zip(self.marked, self.unmarked)]
+        test = self.closed(chats)
+        self.assertEqual((test["verdict"], set(self.states(test).values())), ("not-detected", {"passed"}))
+        turned = [{**chat, "messages": [*chat["messages"][2:], *chat["messages"][:2]]} for chat in chats]
+        self.assertEqual(self.closed(turned)["verdict"], "detected")
+
+    def test_below_what_may_be_asserted(self) -> None:
+        test = self.closed(self.marked, "--alpha", 1e-30)
+        self.assertEqual((test["verdict"], test["reasons"]), ("inconclusive", ["alpha-below-floor"]))
 
     def test_another_key(self) -> None:
         other = key_file(self.folder / "other.key", "2026-12")
@@ -280,6 +302,8 @@ class AuditTest(ProgramTest):
         self.refused(2, "audit", "--scores", path, "-k", self.key, says=("--answers",))
         self.refused(2, "audit", "--answers", path, "-k", self.key, "--transcripts", path, says=("--scores",))
         self.refused(2, "audit", "--answers", "-", "-k", self.key, says=("twice",))
+        self.refused(2, "audit", "--answers", path, "-k", self.key, "--role", "user", says=("--role",))
+        self.refused(2, "audit", "--scores", "-", "--transcripts", "-", says=("standard input",))
         self.refused(6, "audit", "--scores", "none.jsonl", says=("none.jsonl",))
         twice = self.lines("twice.jsonl", scores(5, 0) + scores(2, 0))
         self.refused(3, "audit", "--scores", twice, says=("record 6, id", "earlier"))

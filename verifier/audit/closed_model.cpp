@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "verifier/audit/closed_model.h"
 
+#include <algorithm>
+#include <array>
+#include <functional>
 #include <optional>
 #include <set>
 #include <utility>
 
 #include "verifier/detect/report_parts.h"
 #include "verifier/scan/scanner.h"
+#include "watermark/prf/hash.h"
 
 namespace countermark::audit {
 namespace {
@@ -31,11 +35,23 @@ Check echo_check(const scan::Summary& summary) {
           detect::fixed(100 * share, 1) + " % of the answers' contexts stand in prompts"};
 }
 
+// Without what a suspect was shown nobody can tell what it repeats.
 Check prompts_check(const Shown& shown) {
   return {"prompts-given",
-          shown.without_prompt == 0 ? Check::State::kPassed : Check::State::kNotRun,
+          shown.without_prompt == 0 ? Check::State::kPassed : Check::State::kFailed,
           std::to_string(shown.without_prompt) + " of " + std::to_string(shown.answers) +
               " answers come without the prompt they were given"};
+}
+
+// The suspect answers with the last turn of its role; what stands before it was shown to it,
+// whoever wrote it.
+text::ReaderOptions of_audit(text::ReaderOptions reader) {
+  reader.last_answer_only = true;
+  return reader;
+}
+
+bool is_shown(const text::Segment& segment) {
+  return !segment.scored && !(segment.is_ids ? segment.ids.empty() : segment.text.empty());
 }
 
 }  // namespace
@@ -43,16 +59,17 @@ Check prompts_check(const Shown& shown) {
 Result<Shown> read_prompts(const std::vector<std::string>& inputs,
                            const text::ReaderOptions& reader) {
   Shown out;
-  std::set<std::string> known;
+  std::set<std::array<std::uint8_t, 32>> known;
   for (const std::string& input : inputs) {
-    COUNTERMARK_TRY(const auto documents, text::open_documents(input, reader));
+    COUNTERMARK_TRY(const auto documents, text::open_documents(input, of_audit(reader)));
     for (;;) {
       COUNTERMARK_TRY(std::optional<text::Document> answer, documents->next());
       if (!answer) break;
       ++out.answers;
-      std::erase_if(answer->segments, [](const text::Segment& segment) { return segment.scored; });
+      std::erase_if(answer->segments, std::not_fn(is_shown));
       out.without_prompt += answer->segments.empty() ? 1U : 0U;
-      if (answer->segments.empty() || !known.insert(name_of(answer->segments)).second) continue;
+      if (answer->segments.empty() || !known.insert(sha256(name_of(answer->segments))).second)
+        continue;
       out.prompts.push_back(*std::move(answer));
     }
   }
@@ -63,7 +80,7 @@ Result<TupleFinding> closed_model(const scan::Tests& tests, const Shown& shown,
                                   const ClosedOptions& options, const AuditPolicy& policy) {
   scan::ScanOptions reading;
   reading.inputs = options.inputs;
-  reading.reader = options.reader;
+  reading.reader = of_audit(options.reader);
   reading.threads = options.tuples.threads;
   reading.sample_tokens = options.tuples.decoys == 0 ? 0 : kSampleTokens;
   if (options.progress)

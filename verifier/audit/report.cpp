@@ -54,6 +54,9 @@ constexpr std::array kTupleAlternatives = {
     Reading{"common-ancestor",
             "the suspect descends from, or was trained on, another model that learned from such "
             "text"},
+    Reading{"unseen-material",
+            "the suspect was shown marked text that is not among the prompts and works given "
+            "here, or that stood there in another form (encoded, translated, reformatted)"},
     Reading{"spoofing", "somebody made text that scores high to have the suspect learn it"},
 };
 constexpr std::array kTupleNotShown = {
@@ -100,9 +103,16 @@ ordered_json codes(const Readings& readings) {
   return out;
 }
 
+// What a withheld verdict does not say.
+template <typename T>
+ordered_json unless(bool is_withheld, T value) {
+  return is_withheld ? ordered_json(nullptr) : ordered_json(std::move(value));
+}
+
 ordered_json served_json(const Audit& audit, const ServedFinding& finding) {
   const stats::RankSum& ranks = finding.ranks;
   const auto [least, most] = interval(ranks);
+  const bool is_withheld = finding.verdict == Verdict::kWithheld;
   return {{"test", "served-response"},
           {"verdict", detect::verdict_name(finding.verdict)},
           {"alpha", audit.policy.alpha.to_string()},
@@ -111,11 +121,13 @@ ordered_json served_json(const Audit& audit, const ServedFinding& finding) {
           {"tied", ranks.tied()},
           {"statistic", std::to_string(ranks.statistic())},
           {"nullModel",
-           {{"law", "rank-sum"}, {"most", std::to_string(ranks.most())}, {"basis", "exact"}}},
-          {"pValue", finding.p.to_string()},
-          {"log10P", detect::rounded_log10(finding.p)},
+           {{"law", "rank-sum"},
+            {"most", std::to_string(ranks.most())},
+            {"basis", finding.is_marked ? "model" : "exact"}}},
+          {"pValue", unless(is_withheld, finding.p.to_string())},
+          {"log10P", unless(is_withheld, detect::rounded_log10(finding.p))},
           {"smallestP", finding.smallest_p.to_string()},
-          {"log10E", rounded(ranks.e_value().log10())},
+          {"log10E", unless(is_withheld, rounded(ranks.e_value().log10()))},
           {"effect",
            {{"name", "share-above"},
             {"value", rounded(ranks.share())},
@@ -174,8 +186,10 @@ std::string served_text(const Audit& audit, const ServedFinding& finding) {
       row("ranks", "the served answer is above one of its " + regenerated + " regenerations in " +
                        percent(ranks.share()) + " of pairs (50 % by chance; 95 % interval " +
                        percent(least) + " to " + percent(most) + ")");
-  out += row("p", finding.p.to_string() + ", exact; alpha " + audit.policy.alpha.to_string() +
-                      "; log10 e " + fixed(ranks.e_value().log10(), 2));
+  if (finding.verdict != Verdict::kWithheld)
+    out += row("p", finding.p.to_string() + (finding.is_marked ? ", of a model" : ", exact") +
+                        "; alpha " + audit.policy.alpha.to_string() + "; log10 e " +
+                        fixed(ranks.e_value().log10(), 2));
   if (ranks.tied() > 0)
     out += row("tied", std::to_string(ranks.tied()) + " prompts say nothing: all answers tie");
   for (const Check& check : finding.checks)
@@ -198,19 +212,24 @@ ordered_json tuples_json(const Audit& audit, const char* name, const TupleFindin
   ordered_json found = scan::test_json(report, 0);
   // What is said of single answers is another question.
   for (const char* field : {"verdict", "documents", "spans"}) found.erase(field);
-  // A check of ours that failed says no more of the whole than one of the scan's.
-  if (finding.verdict == Verdict::kWithheld) found["pValue"] = found["log10P"] = nullptr;
-  out.update(found);
   const bool is_withheld = finding.verdict == Verdict::kWithheld;
+  if (is_withheld) {
+    if (found.contains("lineUp")) found["lineUp"]["rank"] = found["lineUp"]["pValue"] = nullptr;
+    for (ordered_json& stream : found["streams"]) stream.erase("log10E");
+  }
+  out.update(found);
   out["log10E"] = finding.e_value && !is_withheld ? ordered_json(rounded(finding.e_value->log10()))
                                                   : ordered_json(nullptr);
-  out["effect"] = {{"name", "mean-score"},
-                   {"value", rounded(finding.mean)},
-                   {"chance", rounded(finding.chance)},
-                   {"interval", {rounded(finding.least), rounded(finding.most)}},
-                   {"confidence", kConfidence},
-                   {"basis", "model"}};
-  out["couldFind"] = {{"meanScore", rounded(finding.detectable)}, {"power", audit.policy.power}};
+  out["effect"] = out["couldFind"] = nullptr;
+  if (const auto& effect = finding.effect) {
+    out["effect"] = {{"name", "mean-score"},
+                     {"value", rounded(effect->mean)},
+                     {"chance", rounded(effect->chance)},
+                     {"interval", {rounded(effect->least), rounded(effect->most)}},
+                     {"confidence", kConfidence},
+                     {"basis", "model"}};
+    out["couldFind"] = {{"meanScore", rounded(effect->detectable)}, {"power", audit.policy.power}};
+  }
   out["checks"] = checks_json(finding.checks);
   out["alternatives"] = codes(kTupleAlternatives);
   out["notShown"] = codes(kTupleNotShown);
@@ -222,13 +241,17 @@ std::string tuples_text(const Audit& audit, const char* name, const TupleFinding
   const detect::Evidence& evidence = found.evidence;
   const detect::Subject& subject = audit.tests->tests.front()->subject();
   std::string out = std::string(name) + ": " + detect::verdict_name(finding.verdict) + "\n";
-  out += row("could find", std::to_string(evidence.tally.n) + " distinct tuples: with a power of " +
-                               fixed(audit.policy.power, 2) + " found from a mean score of " +
-                               fixed(finding.detectable, 4) + " on (" + fixed(finding.chance, 4) +
-                               " by chance)");
-  out += row("scores", "mean " + fixed(finding.mean, 4) + " (95 % interval " +
-                           fixed(finding.least, 4) + " to " + fixed(finding.most, 4) +
-                           ", by a model)");
+  const std::string tuples = std::to_string(evidence.tally.n) + " distinct tuples";
+  if (const auto& effect = finding.effect) {
+    out += row("could find", tuples + ": with a power of " + fixed(audit.policy.power, 2) +
+                                 " found from a mean score of " + fixed(effect->detectable, 4) +
+                                 " on (" + fixed(effect->chance, 4) + " by chance)");
+    out += row("scores", "mean " + fixed(effect->mean, 4) + " (95 % interval " +
+                             fixed(effect->least, 4) + " to " + fixed(effect->most, 4) +
+                             ", by a model)");
+  } else {
+    out += row("scored", tuples);
+  }
   if (finding.verdict != Verdict::kWithheld) {
     std::string p = evidence.asserted.to_string() + ", " + detect::by_chance(evidence) +
                     " suspects that have nothing to do with this key; alpha " +
@@ -238,8 +261,11 @@ std::string tuples_text(const Audit& audit, const char* name, const TupleFinding
   }
   for (const scan::StreamFinding& stream : finding.result.streams)
     out += row(layer_name(stream.layer),
-               stream.identity + ": " + detect::verdict_name(stream.finding.verdict) + ", p " +
-                   stream.finding.evidence.asserted.to_string() + ", by that layer alone");
+               stream.identity + ": " + detect::verdict_name(stream.finding.verdict) +
+                   (finding.verdict == Verdict::kWithheld
+                        ? ""
+                        : ", p " + stream.finding.evidence.asserted.to_string() +
+                              ", by that layer alone"));
   for (const Check& check : finding.checks)
     out += row("check", check.name + " " + state_name(check.state) + ": " + check.detail);
   for (const std::string& reason : finding.result.reasons) out += row("reason", reason);

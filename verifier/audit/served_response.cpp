@@ -2,6 +2,7 @@
 #include "verifier/audit/served_response.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "verifier/detect/report_parts.h"
 #include "verifier/stats/planning.h"
@@ -32,14 +33,27 @@ std::string bytes_of(TokenSpan ids) {
 }
 
 Check control_check(const stats::RankSum& control) {
+  constexpr const char* kName = "negative-control";
   if (control.groups() == 0)
-    return {"negative-control", Check::State::kNotRun,
+    return {kName, Check::State::kNotRun,
             "needs records with neverServed: answers that the suspect cannot have seen"};
+  const std::string count = std::to_string(control.groups()) + " controls";
+  if (control.smallest_tail().times(2).to_double() > kControlLevel)
+    return {kName, Check::State::kNotRun, count + " are too few to fail"};
   const PValue p = std::min(control.upper_tail(), control.lower_tail()).times(2);
-  return {"negative-control",
-          p.to_double() <= kControlLevel ? Check::State::kFailed : Check::State::kPassed,
-          std::to_string(control.groups()) + " controls, above a regeneration in " +
-              detect::fixed(100 * control.share(), 1) + " % of pairs, p " + p.to_string()};
+  return {kName, p.to_double() <= kControlLevel ? Check::State::kFailed : Check::State::kPassed,
+          count + ", above a regeneration in " + detect::fixed(100 * control.share(), 1) +
+              " % of pairs, p " + p.to_string()};
+}
+
+Check marked_check(std::uint64_t answers, const stats::RankSum& control, const Check& outcome) {
+  const bool is_enough =
+      outcome.state == Check::State::kPassed &&
+      static_cast<double>(control.groups()) >= kMarkedControls * static_cast<double>(answers);
+  return {"marked-answers", is_enough ? Check::State::kPassed : Check::State::kFailed,
+          "the answers are marked, so that they depend on each other: " +
+              std::to_string(control.groups()) + " controls beside " + std::to_string(answers) +
+              " answers, and half as many must pass, under the same key"};
 }
 
 // `bad` of `all` answers are not what they have to be.
@@ -59,7 +73,10 @@ Status ServedResponse::add(const ServedScore& score) {
     return {};
   }
   if (account_ && score.account != account_) return {};
-  scored_.emplace(score.id, Scored{score.account});
+  std::string regenerated;
+  for (const double each : score.regenerated)
+    regenerated += std::to_string(std::bit_cast<std::uint64_t>(each)) + ",";
+  scored_.emplace(score.id, Scored{score.account, digest("", regenerated)});
   ranks_.add(score.served, score.regenerated);
   least_ = std::min<std::uint64_t>(least_, score.regenerated.size());
   most_ = std::max<std::uint64_t>(most_, score.regenerated.size());
@@ -67,50 +84,60 @@ Status ServedResponse::add(const ServedScore& score) {
 }
 
 void ServedResponse::add(const text::Transcript& transcript) {
-  ++transcripts_;
+  has_log_ = true;
   const std::string prompt = transcript.prompt_ids ? text::prompt_sha256(*transcript.prompt_ids)
                                                    : transcript.prompt_sha256.value_or("");
   const std::uint64_t question = digest(transcript.account.value_or(""), prompt);
-  const std::uint64_t id = digest("", transcript.id);
-  const auto [first, is_new] = first_.try_emplace(question, First{transcript.time, id});
-  // Of two of one time neither is known to be the first: the larger digest is as good as any.
-  if (!is_new && std::pair(transcript.time, id) < std::pair(first->second.time, first->second.id))
-    first->second = {transcript.time, id};
+  const bool is_asked =
+      (!account_ || transcript.account == account_) && !controls_.contains(transcript.id);
+  if (answers_[question]++ == 0 && is_asked) ++questions_;
   const auto found = scored_.find(transcript.id);
   if (found == scored_.end()) return;
   Scored& scored = found->second;
-  scored.is_logged = true;
+  ++scored.logged;
   scored.is_accounts = !scored.account || scored.account == transcript.account;
-  scored.is_aborted = transcript.finish == text::Finish::kAborted;
+  scored.is_whole = transcript.finish && *transcript.finish != text::Finish::kAborted;
   scored.question = question;
+  scored.prompt = digest("", prompt);
   scored.exchange = digest(prompt, bytes_of(transcript.ids));
   is_marked_ = is_marked_ || transcript.key_id.has_value();
 }
 
 std::vector<Check> ServedResponse::log_checks() const {
-  if (transcripts_ == 0)
+  if (!has_log_)
     return {{"log", Check::State::kNotRun,
-             "needs --transcripts: whether each answer was the first to its prompt, and whole"}};
+             "needs --transcripts: whether each answer was whole, and the only one to its prompt"}};
   std::uint64_t missing = 0;
-  std::uint64_t aborted = 0;
-  std::uint64_t later = 0;
+  std::uint64_t broken = 0;
+  std::uint64_t several = 0;
   std::uint64_t repeated = 0;
+  std::uint64_t shared = 0;
   std::set<std::uint64_t> exchanges;
+  std::set<std::pair<std::uint64_t, std::uint64_t>> regenerations;
   for (const auto& [id, scored] : scored_) {
-    if (!scored.is_logged || !scored.is_accounts) {
+    if (scored.logged != 1 || !scored.is_accounts) {
       ++missing;
       continue;
     }
-    aborted += scored.is_aborted ? 1U : 0U;
-    later += first_.at(scored.question).id != digest("", id) ? 1U : 0U;
+    broken += scored.is_whole ? 0U : 1U;
+    several += answers_.at(scored.question) > 1 ? 1U : 0U;
     repeated += exchanges.insert(scored.exchange).second ? 0U : 1U;
+    shared += regenerations.emplace(scored.prompt, scored.regenerated).second ? 0U : 1U;
   }
   const std::uint64_t all = scored_.size();
-  return {
-      count_check("in-log", missing, all, "are not in the transcripts, or under another account"),
-      count_check("whole-answers", aborted, all, "were given up before their end"),
-      count_check("first-answers", later, all, "are not the first to their account and prompt"),
-      count_check("own-answers", repeated, all, "repeat the answer to another such prompt")};
+  std::vector<Check> out = {
+      count_check("in-log", missing, all,
+                  "are not in the transcripts once, under the same account"),
+      count_check("whole-answers", broken, all, "were given up before their end, or may have been"),
+      count_check("single-answers", several, all, "are one of several to their account and prompt"),
+      count_check("own-answers", repeated, all, "repeat the answer to another such prompt"),
+      count_check("own-regenerations", shared, all,
+                  "are ranked among the regenerations of another such prompt")};
+  out.push_back({"all-answers", questions_ <= all ? Check::State::kPassed : Check::State::kNotRun,
+                 std::to_string(all) + " answers have scores, of " + std::to_string(questions_) +
+                     " prompts in the transcripts: which were taken must not have depended on "
+                     "their scores"});
+  return out;
 }
 
 ServedFinding ServedResponse::finish(const AuditPolicy& policy) const {
@@ -125,6 +152,7 @@ ServedFinding ServedResponse::finish(const AuditPolicy& policy) const {
     out.detectable = stats::detectable_share(ranks_.groups(), least_, policy.alpha, policy.power);
   out.is_marked = is_marked_;
   out.checks.push_back(control_check(control_));
+  if (is_marked_) out.checks.push_back(marked_check(ranks_.groups(), control_, out.checks.front()));
   for (Check& check : log_checks()) out.checks.push_back(std::move(check));
   out.verdict = verdict_of(out.p, out.smallest_p, policy, out.checks);
   return out;

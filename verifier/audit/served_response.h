@@ -7,10 +7,15 @@
 // served one's rank is uniform; its sum over prompts has an exact law (stats/rank_sum.h).
 //
 // Exchangeability is a fact about how the answers were made: one snapshot, sampler, system prompt
-// and filter for all; the first answer to a prompt, not one of several that a client chose among;
+// and filter for all; the only answer to a prompt, not one of several that a client chose among;
 // each prompt's answers drawn on their own. What of it can be seen in the data is checked: the
 // control records, of answers that the suspect cannot have seen, must look like chance; and the
-// transcripts must show the first, whole answer to each prompt, once.
+// transcripts must show each answer to be whole, and the only one to its account and prompt.
+// (Which of several came first they do not tell: their time is that of the answer's end.)
+//
+// Answers that are marked under one key depend on each other through it, however many there are: a
+// suspect that knows nothing of the key rates them all high, or all low. Then a control under the
+// same key must stand beside them.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +36,9 @@ namespace countermark::audit {
 
 // The control is broken at a two-sided p of this: a false veto in a thousand audits.
 inline constexpr double kControlLevel = 1e-3;
+
+// Controls for each answer, where answers are marked: enough to show what moves the answers.
+inline constexpr double kMarkedControls = 0.5;
 
 struct ServedFinding {
   stats::RankSum ranks{};
@@ -58,6 +66,8 @@ class ServedResponse {
   // kInvalidInput for an id that was there before.
   Status add(const ServedScore& score);
 
+  // From here on there is a log, and every answer must be in it.
+  void expect_log() { has_log_ = true; }
   // What was served, in any order; all of it, so that a second answer to a prompt is seen.
   void add(const text::Transcript& transcript);
 
@@ -67,15 +77,13 @@ class ServedResponse {
   // A served answer that has a score, and what the log says of it.
   struct Scored {
     std::optional<std::string> account{};
-    bool is_logged = false;
-    bool is_accounts = false;  // the log names the same account
-    bool is_aborted = false;
+    std::uint64_t regenerated = 0;  // digest of the regenerations' scores
+    std::uint64_t logged = 0;       // how often; of the last:
+    bool is_accounts = false;       // the log names the same account
+    bool is_whole = false;
     std::uint64_t question = 0;  // digest of account and prompt
+    std::uint64_t prompt = 0;    // digest of the prompt
     std::uint64_t exchange = 0;  // digest of prompt and answer
-  };
-  struct First {
-    text::TranscriptTime time{};
-    std::uint64_t id = 0;  // digest
   };
 
   std::vector<Check> log_checks() const;
@@ -85,10 +93,11 @@ class ServedResponse {
   stats::RankSum control_{};
   std::uint64_t least_ = UINT64_MAX;
   std::uint64_t most_ = 0;
-  std::map<std::string, Scored> scored_{};            // by id, without controls
-  std::set<std::string> controls_{};                  // ids
-  std::unordered_map<std::uint64_t, First> first_{};  // by question
-  std::uint64_t transcripts_ = 0;
+  std::map<std::string, Scored> scored_{};                      // by id, without controls
+  std::set<std::string> controls_{};                            // ids
+  std::unordered_map<std::uint64_t, std::uint32_t> answers_{};  // in the log, by question
+  std::uint64_t questions_ = 0;  // in the log, of the account where one was given
+  bool has_log_ = false;
   bool is_marked_ = false;
 };
 

@@ -22,7 +22,7 @@ struct ServedScore {
   std::string id{};                      // the transcript's; not empty
   std::optional<std::string> account{};  // a pseudonym; not empty
   double served = 0;                     // finite, as are the others
-  std::vector<double> regenerated{};     // 1 to 1000
+  std::vector<double> regenerated{};     // 1 to 64
   // A control: "served" is an answer that the suspect cannot have seen, such as one that was given
   // after its release.
   bool never_served = false;

@@ -18,62 +18,62 @@ Check decoy_check(const scan::Test& test, const scan::TestResult& result) {
   const detect::LineUp& line_up = *result.line_up;
   const bool passed = line_up.calibrated || !test.model_reasons().empty();
   return {"decoys", passed ? Check::State::kPassed : Check::State::kFailed,
-          "rank " + std::to_string(line_up.rank) + " among " + std::to_string(line_up.decoys) +
-              " decoys and the key; decoys have mean " + detect::fixed(line_up.mean, 3) +
+          std::to_string(line_up.decoys) + " decoys have mean " + detect::fixed(line_up.mean, 3) +
               ", variance " + detect::fixed(line_up.variance, 3)};
 }
 
-// How large the effect is, and could have been without being seen.
-void measure(const NullModel& model, const AuditPolicy& policy, TupleFinding& finding) {
+// How large the effect is, and could have been without being seen. n > 0.
+Effect measure(const NullModel& model, const detect::Tally& tally, const AuditPolicy& policy) {
   constexpr double kConfidence = 0.95;
-  const detect::Tally& tally = finding.result.finding.evidence.tally;
   const auto a = static_cast<double>(model.a);
   const auto b = static_cast<double>(model.b);
+  Effect out;
   double unit = 1;
   switch (model.law) {
     case NullLaw::kExponentialBound:
       unit = 0x1p-20;
-      finding.chance = 1;
+      out.chance = 1;
       break;
     case NullLaw::kTwoExponentialBounds:
       unit = 0x1p-20;
-      finding.chance = a + b;
+      out.chance = a + b;
       break;
     case NullLaw::kGreenList:
     case NullLaw::kGreen:
-      finding.chance = a / b;
+      out.chance = a / b;
       break;
     case NullLaw::kBits:
       unit = 1 / a;
-      finding.chance = 0.5;
+      out.chance = 0.5;
       break;
   }
-  finding.mean = finding.least = finding.most = finding.detectable = finding.chance;
-  if (tally.n == 0) return;
-  finding.mean = static_cast<double>(tally.sum) * unit / static_cast<double>(tally.n);
+  out.mean = static_cast<double>(tally.sum) * unit / static_cast<double>(tally.n);
   if (unit == 0x1p-20) {
-    const stats::Range range =
-        stats::mean_range(tally.n, finding.mean / finding.chance, kConfidence);
-    finding.least = range.least * finding.chance;
-    finding.most = range.most * finding.chance;
-    finding.detectable =
-        stats::detectable_mean(tally.n, policy.alpha, policy.power) * finding.chance;
-    return;
+    const stats::Range range = stats::mean_range(tally.n, out.mean / out.chance, kConfidence);
+    out.least = range.least * out.chance;
+    out.most = range.most * out.chance;
+    out.detectable = stats::detectable_mean(tally.n, policy.alpha, policy.power) * out.chance;
+    return out;
   }
   const bool is_bits = model.law == NullLaw::kBits;
   const std::uint64_t trials = is_bits ? tally.n * model.a : tally.n;
   const double one_sided = (1 + kConfidence) / 2;
-  finding.least = stats::share_lower_bound(trials, tally.sum, one_sided);
-  finding.most = stats::share_upper_bound(trials, tally.sum, one_sided);
-  finding.detectable = stats::detectable_green(trials, is_bits ? 1 : model.a, is_bits ? 2 : model.b,
-                                               policy.alpha, policy.power);
+  out.least = stats::share_lower_bound(trials, tally.sum, one_sided);
+  out.most = stats::share_upper_bound(trials, tally.sum, one_sided);
+  out.detectable = stats::detectable_green(trials, is_bits ? 1 : model.a, is_bits ? 2 : model.b,
+                                           policy.alpha, policy.power);
+  return out;
 }
 
 }  // namespace
 
 void TupleFinding::add(Check check) {
-  if (check.state == Check::State::kFailed && verdict != Verdict::kInconclusive)
-    verdict = Verdict::kWithheld;
+  if (check.state == Check::State::kFailed) {
+    verdict = result.finding.verdict = Verdict::kWithheld;
+    // One tape serves every stream.
+    for (scan::StreamFinding& stream : result.streams) stream.finding.verdict = Verdict::kWithheld;
+    result.reasons.push_back(check.name);
+  }
   checks.push_back(std::move(check));
 }
 
@@ -106,8 +106,14 @@ Result<TupleFinding> judge_tuples(const scan::Tests& tests, scan::CorpusTape& ta
   } else if (test.null_model().law == NullLaw::kExponentialBound) {
     out.e_value = stats::tilted(finding.evidence.tally.n, finding.evidence.tally.sum);
   }
-  measure(test.null_model(), policy, out);
+  // The best of several slots lies above chance by having been chosen, and a rank has no law.
+  if (finding.evidence.tally.n > 0 && !finding.e_value && test.model_reasons().empty())
+    out.effect = measure(test.null_model(), finding.evidence.tally, policy);
   out.verdict = finding.verdict;
+  if (out.verdict == Verdict::kNotDetected && finding.evidence.floor > policy.alpha) {
+    out.verdict = out.result.finding.verdict = Verdict::kInconclusive;
+    out.result.reasons.emplace_back("alpha-below-floor");
+  }
   out.add(decoy_check(test, out.result));
   return out;
 }

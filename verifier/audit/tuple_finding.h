@@ -26,20 +26,27 @@ struct TupleOptions {
 // Tokens that decoys read: the whole of an audit of usual size, and of a larger one a part.
 inline constexpr std::uint64_t kSampleTokens = 1'000'000;
 
+// Of the mean score of a tuple.
+struct Effect {
+  double mean = 0;
+  double chance = 0;
+  // With the confidence .95, by a model of marked scores' law.
+  double least = 0;
+  double most = 0;
+  double detectable = 0;  // would have been found with the policy's power
+};
+
 struct TupleFinding {
   scan::Summary summary{};
   scan::TestResult result{};
   std::optional<stats::EValue> e_value{};  // where the law has one
-  double mean = 0;                         // score of a tuple
-  double chance = 0;
-  // Of the mean, with the confidence .95, by a model of marked scores' law.
-  double least = 0;
-  double most = 0;
-  double detectable = 0;        // mean that would have been found with the policy's power
+  // Of one sum under a law: nothing without a tuple, for the best of several slots, and where the
+  // rank among decoys decides.
+  std::optional<Effect> effect{};
   std::vector<Check> checks{};  // the decoys'; the caller adds his own
   detect::Verdict verdict = detect::Verdict::kInconclusive;
 
-  // Takes a failed check into the verdict.
+  // A failed check withholds the verdict, and those of all streams.
   void add(Check check);
 };
 

@@ -27,7 +27,7 @@ class RankSum {
  public:
   // A group: the one value and the others, of which there are 1 to kMostOthers. No value is NaN.
   // O(others log others).
-  static constexpr std::size_t kMostOthers = 1000;
+  static constexpr std::size_t kMostOthers = 64;
   void add(double value, std::span<const double> others);
 
   // Other groups.

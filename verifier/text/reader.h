@@ -55,6 +55,8 @@ struct ReaderOptions {
   // still a segment of text.
   std::string ids_field{};
   std::string role = "assistant";  // which turns of a conversation are scored
+  // Of several that are scored only the last is: its author was shown those before it.
+  bool last_answer_only = false;
   // Of a record at most so many bytes are held. Far beyond any real one, and small enough to hold
   // a few times over. Plain text may have 4 GiB.
   std::size_t longest_record = std::size_t{256} << 20;

@@ -127,6 +127,15 @@ Document text_document(std::string_view bytes) {
   return document;
 }
 
+void keep_last_answer(std::vector<Segment>& segments) {
+  bool is_last = true;
+  for (auto segment = segments.rbegin(); segment != segments.rend(); ++segment) {
+    const bool was_scored = segment->scored;
+    segment->scored = was_scored && is_last;
+    is_last = is_last && !was_scored;
+  }
+}
+
 }  // namespace
 
 class RecordParser::State {
@@ -139,6 +148,7 @@ class RecordParser::State {
     document->input = layout.input;
     document->record = record.record;
     document->offset = record.offset;
+    if (options_.last_answer_only) keep_last_answer(document->segments);
     if (document->id.empty()) document->id = layout.input + ":" + std::to_string(record.record);
     return document;
   }
