@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which answers of a server's transcripts the test of served answers may use.
 
-Of each account and prompt the first answer alone, and that whole: a client that asks again has chosen among several,
-which nobody has done among the regenerations. `countermark audit --transcripts` checks the same once more.
+An answer that is the only one to its account and prompt, and whole. Where there are several none is taken: a client may
+have chosen among them, and so would a rule. `time` is when an answer was over, so that the first of those that were
+asked for at once is the shortest. Among the regenerations nobody has chosen. `countermark audit --transcripts` checks
+the same once more.
 """
 
 from __future__ import annotations
@@ -18,10 +20,11 @@ from countermark.error import Error
 from countermark.transcript import Transcript, read_transcripts
 
 WITHOUT_PROMPT = "without promptIds"
-LATER = "not the first to their account and prompt"
+SEVERAL = "among several to their account and prompt"
 ABORTED = "given up before their end"
+NO_FINISH = "with finish null"
 REPEATED = "like another to the same prompt"
-SAME_ID = "with the id of an earlier one"
+SAME_ID = "with an id that comes twice"
 OTHER_MARK = "under another key, epoch or profile, or unmarked"
 MARKED = "under a key, which -k has to give"
 
@@ -58,12 +61,7 @@ def time_of(text: str) -> str:
 def question_of(record: Transcript) -> bytes:
     """Account and prompt."""
     prompt = record.get("promptSha256") or countermark.prompt_sha256(record["promptIds"])
-    return hashlib.sha256(f"{record['account'] or ''}\n{prompt}".encode()).digest()[:16]
-
-
-def order_of(record: Transcript) -> tuple[str, bytes]:
-    """By time; of two of one time the audit takes the one with the smaller digest."""
-    return record["time"], hashlib.sha256(b"0:" + record["id"].encode()).digest()[:8]
+    return _short(f"{record['account'] or ''}\n{prompt}")
 
 
 def choose(path: str, *, mark: Mark | None, account: str | None = None, released: str | None = None,
@@ -73,14 +71,14 @@ def choose(path: str, *, mark: Mark | None, account: str | None = None, released
     mark: of the answers that are wanted; None: unmarked ones. limit: of the answers, and of the controls. Reads the
     file twice. Memory: some 200 bytes for each answer in it. Raises Error.
     """
-    first: dict[bytes, tuple[str, bytes]] = {}
+    answers: Counter[bytes] = Counter()  # to each question, whole or not
+    named: Counter[bytes] = Counter()
     for record in read_transcripts(path):
-        question, order = question_of(record), order_of(record)
-        first[question] = min(order, first.get(question, order))
+        answers[question_of(record)] += 1
+        named[_short(record["id"])] += 1
 
     taken: list[Served] = []
     left_out: Counter[str] = Counter()
-    ids: set[str] = set()
     exchanges: set[bytes] = set()
     full = Counter[bool]()
     for record in read_transcripts(path):
@@ -91,17 +89,16 @@ def choose(path: str, *, mark: Mark | None, account: str | None = None, released
             continue
         why = _unfit(record, mark)
         prompt = record.get("promptIds", [])
-        exchange = hashlib.sha256(repr((prompt, record["ids"])).encode()).digest()[:16]
-        if why is None and order_of(record) != first[question_of(record)]:
-            why = LATER
-        if why is None and record["id"] in ids:
+        exchange = _short(repr((prompt, record["ids"])))
+        if why is None and named[_short(record["id"])] != 1:
             why = SAME_ID
+        if why is None and answers[question_of(record)] != 1:
+            why = SEVERAL
         if why is None and exchange in exchanges:
             why = REPEATED
         if why is not None:
             left_out[why] += 1
             continue
-        ids.add(record["id"])
         exchanges.add(exchange)
         full[is_control] += 1
         taken.append(Served(record["id"], record["account"], record["cohort"], record["slots"], prompt, record["ids"],
@@ -117,11 +114,17 @@ def said(left_out: Counter[str]) -> str:
     return ", ".join(f"{number} {why}" for why, number in sorted(left_out.items()))
 
 
+def _short(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()[:16]
+
+
 def _unfit(record: Transcript, mark: Mark | None) -> str | None:
     if not record.get("promptIds"):
         return WITHOUT_PROMPT
     if record["finish"] == "aborted":
         return ABORTED
+    if record["finish"] is None:
+        return NO_FINISH
     if mark is None:
         return MARKED if record["keyId"] is not None else None
     return None if Mark(record["keyId"], record["epoch"], record["profile"]) == mark else OTHER_MARK

@@ -158,6 +158,10 @@ class Regenerating(Case):
         return test
 
 
+def released() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(BEGAN + RELEASED))
+
+
 class FromServedToVerdict(Regenerating):
     """A false alarm has the chance 1e-6, and a veto by its control .001."""
 
@@ -167,8 +171,7 @@ class FromServedToVerdict(Regenerating):
         answers = self.served(path, prompts, seed=1)
         self.served(path, later, seed=2, first=RELEASED)
         others = self.served(self.shared / "others.jsonl", prompts, seed=3)
-        released = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(BEGAN + RELEASED))
-        code, said = self.regenerated(path, "--released", released, "--batch", 96)
+        code, said = self.regenerated(path, "--released", released(), "--batch", 96)
         self.assertEqual(code, 0, said)
         self.assertRegex(said, "^countermark.regenerate: 90 answers fit the model and the settings: ([0-9]+) of \\1 "
                                "tokens are candidates, ln p is [+-][0-3].[0-9] standard errors beside its mean\n$")
@@ -238,10 +241,14 @@ class FromServedToVerdict(Regenerating):
 
     def test_marked(self) -> None:
         path = self.shared / "served-marked.jsonl"
-        prompts = self.prompts[:32]
+        prompts, later = self.prompts[:32], self.prompts[32:48]  # marked answers need half as many controls
         answers = self.served(path, prompts, seed=4, marked=True)
-        self.assertEqual(self.regenerated(path, *self.marks, "--batch", 64)[0], 0)
+        self.served(path, later, seed=11, first=RELEASED, marked=True)
+        code, said = self.regenerated(path, *self.marks, "--released", released(), "--batch", 64)
+        self.assertEqual(code, 0, said)
         made = self.lines()
+        self.assertEqual([line["neverServed"] for line in made], [False] * 32 + [True] * 16)
+        made = made[:32]
         total = Check(**{name: sum(line["check"][name] for line in made) for name in made[0]["check"]})
         self.assertEqual((total.candidates, total.of), (sum(map(len, answers)), sum(map(len, answers))))
         self.assertGreater(total.marked, 400)
@@ -420,25 +427,71 @@ class BadInput(Regenerating):
         return path
 
     def test_which_answers_are_taken(self) -> None:
-        again = {"prompt_ids": [0, 9]}
         path = self.transcripts(
             {}, {"prompt_ids": None, "prompt_sha256": "0" * 64}, {"finish": "aborted"}, {"prompt_ids": []},
-            {**again, "time": BEGAN + 100}, {**again, "time": BEGAN + 99, "ids": [7]},  # the second was the first
-            {"prompt_ids": [0, 3]},  # after one that was aborted
+            {"finish": "length"}, {"finish": None},
             {"account": "bob", "prompt_ids": [0, 1]},  # like alice's
-            {"account": None, "prompt_ids": [0, 1], "ids": [6]}, {"id": "0"},
+            {"account": None, "prompt_ids": [0, 1], "ids": [6]}, {"id": "a"}, {"id": "a"},
             {"key_id": "09787cddc29645f6", "epoch": "e", "slots": [0]})
         taken, left_out = choose(str(path), mark=None)
         self.assertEqual([(served.id, served.account) for served in taken],
-                         [("0", "alice"), ("5", "alice"), ("8", None)])
+                         [("0", "alice"), ("4", "alice"), ("7", None)])
         self.assertEqual(left_out, {
-            "without promptIds": 2, "given up before their end": 1, "not the first to their account and prompt": 2,
-            "like another to the same prompt": 1, "with the id of an earlier one": 1,
+            "without promptIds": 2, "given up before their end": 1, "with finish null": 1,
+            "like another to the same prompt": 1, "with an id that comes twice": 2,
             "under a key, which -k has to give": 1})
-        taken, _ = choose(str(path), mark=None, released=time_of("2026-11-21T10:02:43Z"), limit=1)
-        self.assertEqual([(served.id, served.is_control) for served in taken], [("0", False), ("5", True)])
+        taken, _ = choose(str(path), mark=None, released=time_of("2026-11-21T10:02:42Z"), limit=1)
+        self.assertEqual([(served.id, served.is_control) for served in taken], [("0", False), ("7", True)])
         taken, _ = choose(str(path), mark=None, account="bob")
-        self.assertEqual([served.id for served in taken], ["7"])
+        self.assertEqual([served.id for served in taken], ["6"])
+
+    def test_one_of_several_is_not_taken(self) -> None:
+        """Whatever the others are, and wherever they stand."""
+        again = {"prompt_ids": [0, 1]}
+        for name, other in (("later", {}), ("the same", {"ids": [5, 6]}), ("earlier", {"time": BEGAN - 1}),
+                            ("aborted", {"finish": "aborted"}), ("unknown", {"finish": None}),
+                            ("without ids", {"ids": []}),
+                            ("digest", {"prompt_ids": None, "prompt_sha256": countermark.prompt_sha256([0, 1])}),
+                            ("marked", {"key_id": "09787cddc29645f6", "epoch": "e", "slots": [0]})):
+            other = {**again, "id": "b", "ids": [7], **other}
+            for changes in ([again, {}, other], [other, {}, again]):
+                with self.subTest(name, changes=changes):
+                    taken, left_out = choose(str(self.transcripts(*changes)), mark=None)
+                    self.assertEqual([served.id for served in taken], ["1"])
+                    self.assertGreater(left_out["among several to their account and prompt"], 0)
+                    self.assertEqual(sum(left_out.values()), 2)
+        # Those of another account are no second answers; those of nobody are all one account's.
+        taken, _ = choose(str(self.transcripts(again, {**again, "account": "bob", "ids": [7]})), mark=None)
+        self.assertEqual(len(taken), 2)
+        path = self.transcripts({}, *({**again, "account": None, "ids": [i]} for i in (7, 8)))
+        self.assertEqual([served.id for served in choose(str(path), mark=None)[0]], ["0"])
+
+    def test_an_id_that_comes_twice(self) -> None:
+        """Also where the other is of another account, is not asked for or is unfit."""
+        for other in ({"account": "bob"}, {"finish": "aborted"}, {"time": BEGAN + RELEASED},
+                      {"key_id": "09787cddc29645f6", "epoch": "e", "slots": [0]}):
+            for changes in ([{"id": "a"}, {}, {"id": "a", **other}], [{"id": "a", **other}, {}, {"id": "a"}]):
+                with self.subTest(changes=changes):
+                    taken, left_out = choose(str(self.transcripts(*changes)), mark=None, account="alice")
+                    self.assertEqual([served.id for served in taken], ["1"])
+                    self.assertGreater(left_out["with an id that comes twice"], 0)
+
+    def test_left_out_is_said(self) -> None:
+        path = self.folder / "served.jsonl"
+        self.served(path, self.prompts[:4], seed=9)
+        self.served(path, self.prompts[:1], seed=10, first=RELEASED)
+        code, said = self.regenerated(path)
+        self.assertEqual(code, 0, said)
+        self.assertIn("countermark.regenerate: answers left out: 2 among several to their account and prompt\n", said)
+        self.assertEqual([line["id"] for line in self.lines()], ["cmpl-1", "cmpl-2", "cmpl-3"])
+        scores = self.folder / "scores.jsonl"
+        self.assertEqual(self.run_it(rate, self.exported, self.out, "-o", scores)[0], 0)
+        test, = json.loads(call("audit", "--scores", scores, "--transcripts", path, "--json"))["tests"]
+        states = {check["check"]: check["state"] for check in test["checks"]}
+        self.assertEqual([states[name] for name in ("in-log", "whole-answers", "single-answers")], ["passed"] * 3)
+        code, said = self.regenerated(self.transcripts({}, {"prompt_ids": [0, 1]}))
+        self.assertEqual(code, 3)
+        self.assertIn("no answer to make regenerations of (2 among several to their account and prompt)", said)
 
     def test_refused(self) -> None:
         good = self.transcripts({})
