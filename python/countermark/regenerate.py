@@ -60,7 +60,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("transcripts", metavar="TRANSCRIPTS", help="what was served (countermark.transcript/1)")
     parser.add_argument("-o", "--out", required=True, metavar="FILE", help="regenerations; those that are there stay")
     parser.add_argument("--force", action="store_true", help="start over: what is in the output is lost")
-    parser.add_argument("-n", "--count", type=whole(1, 1000), default=4, metavar="K", help="to each prompt [4]")
+    parser.add_argument("-n", "--count", type=whole(1, 64), default=4, metavar="K", help="to each prompt [4]")
     parser.add_argument("--temperature", type=number(0.01, 100), default=1.0, metavar="T", help="[1]")
     parser.add_argument("--top-k", type=whole(0, MOST), default=0, metavar="N", help="[0: all]")
     parser.add_argument("--top-p", type=number(1e-6, 1), default=1.0, metavar="P", help="[1: all]")
