@@ -27,7 +27,8 @@ class Formatter : public CLI::Formatter {
 
 int run(int argc, char** argv) {
   CLI::App app{
-      "Marks what a language model writes, and verifies, with exact error rates, what carries it.\n"};
+      "Marks what a language model writes, and verifies, with exact error rates, what carries "
+      "it.\n"};
   app.name("countermark");
   app.require_subcommand(1);
   app.formatter(std::make_shared<Formatter>());

@@ -30,7 +30,8 @@ std::vector<cpp_int> ways(const std::vector<LatticeTerm>& terms) {
     for (std::uint64_t n = 0; n < term.count; ++n) {
       std::vector<cpp_int> next(out.size() + term.weights.size() - 1);
       for (std::size_t i = 0; i < out.size(); ++i)
-        for (std::size_t v = 0; v < term.weights.size(); ++v) next[i + v] += out[i] * term.weights[v];
+        for (std::size_t v = 0; v < term.weights.size(); ++v)
+          next[i + v] += out[i] * term.weights[v];
       out = std::move(next);
     }
   return out;
@@ -55,8 +56,8 @@ void expect_every_tail(const std::vector<LatticeTerm>& terms) {
 TEST(Lattice, EveryTailOfSmallSums) {
   expect_every_tail({{{1, 1}, 1}});
   expect_every_tail({{{1, 1, 1, 1, 1}, 60}});
-  expect_every_tail({{{0, 0, 3, 0, 0, 1}, 17}});                            // steps of three
-  expect_every_tail({{{2, 0, 1, 0, 2}, 9}, {{0, 5, 0, 7}, 4}});             // of two, unlike starts
+  expect_every_tail({{{0, 0, 3, 0, 0, 1}, 17}});                 // steps of three
+  expect_every_tail({{{2, 0, 1, 0, 2}, 9}, {{0, 5, 0, 7}, 4}});  // of two, unlike starts
   expect_every_tail({{{1, 0, 2, 0, 2}, 31}, {{0, 2, 0, 3, 0}, 8}, {{5}, 3}});  // and a constant
   expect_every_tail({{{4294967295, 1}, 40}});
   expect_every_tail({{{1, 4294967295}, 40}, {{1, 0, 0, 0, 0, 1}, 5}});
@@ -69,7 +70,8 @@ TEST(Lattice, RandomLaws) {
     std::vector<LatticeTerm> terms;
     for (std::uint64_t t = 1 + random.below(6); t > 0; --t) {
       LatticeTerm term{std::vector<std::uint64_t>(1 + random.below(9)), 1 + random.below(12)};
-      for (std::uint64_t& weight : term.weights) weight = random.below(4) == 0 ? 0 : random.below(50);
+      for (std::uint64_t& weight : term.weights)
+        weight = random.below(4) == 0 ? 0 : random.below(50);
       term.weights[random.below(static_cast<std::uint32_t>(term.weights.size()))] = 1;
       terms.push_back(std::move(term));
     }

@@ -196,9 +196,8 @@ Row convolved(const std::vector<Law>& laws, double q) {
   }
   // Short rows first.
   while (rows.size() > 1) {
-    std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
-      return a.mass.size() < b.mass.size();
-    });
+    std::stable_sort(rows.begin(), rows.end(),
+                     [](const Row& a, const Row& b) { return a.mass.size() < b.mass.size(); });
     std::vector<Row> next;
     for (std::size_t i = 0; i + 1 < rows.size(); i += 2)
       next.push_back(convolve(rows[i], rows[i + 1]));
@@ -233,8 +232,8 @@ PValue lattice_tail(std::span<const LatticeTerm> terms, std::uint64_t statistic)
 
   Float log = -logarithm(Float(q)) * (most - s) + logarithm(Float(2)) * row.twos;
   for (const Law& law : all.laws)
-    log -= logarithm(Float(std::accumulate(law.weights.begin(), law.weights.end(), 0.0))) *
-           law.count;
+    log -=
+        logarithm(Float(std::accumulate(law.weights.begin(), law.weights.end(), 0.0))) * law.count;
   return round_up(to_decimal({log, Float(bound)}));
 }
 
