@@ -24,7 +24,7 @@ import countermark
 from countermark.error import Error
 from countermark.models import Model, add_flags, libraries, too_little_memory
 from countermark.predictions import SCHEMA, Work, read_sha256
-from countermark.program import INTERRUPTED, IO, Progress, exit_code, whole
+from countermark.program import Progress, ended, whole
 from countermark.reading import Encode, Special, Text, Window, Windows, read_text, sha256_of
 
 SAVE_SECONDS = 15.0  # between savings: what a killed process loses at most, and one batch
@@ -173,17 +173,7 @@ def predict(flags: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     flags = parse(arguments)
-    try:
-        predict(flags)
-    except Error as error:
-        print(f"countermark.predict: error: {error}", file=sys.stderr)
-        return exit_code(error)
-    except OSError as error:
-        print(f"countermark.predict: error: {error.filename or flags.out}: {error.strerror or error}", file=sys.stderr)
-        return IO
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return 0
+    return ended("predict", flags.out, lambda: predict(flags))
 
 
 if __name__ == "__main__":

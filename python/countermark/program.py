@@ -26,6 +26,21 @@ def exit_code(error: Error) -> int:
     return EXIT_CODES.get(error.code, BAD_INPUT)
 
 
+def ended(program: str, output: str, work: Callable[[], None]) -> int:
+    """How the work of python -m countermark.PROGRAM, which writes `output`, ended: its exit code."""
+    try:
+        work()
+    except Error as error:
+        print(f"countermark.{program}: error: {error}", file=sys.stderr)
+        return exit_code(error)
+    except OSError as error:
+        print(f"countermark.{program}: error: {error.filename or output}: {error.strerror or error}", file=sys.stderr)
+        return IO
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
 def printable(text: str) -> str:
     """One line without what steers a terminal."""
     return re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", text).strip()

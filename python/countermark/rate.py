@@ -25,7 +25,7 @@ from countermark.error import Error
 from countermark.forcing import Exchange, answer_logits
 from countermark.lines import Lines, expect_same
 from countermark.models import Model, add_flags, libraries, special_of, too_little_memory
-from countermark.program import INTERRUPTED, IO, Progress, exit_code, whole
+from countermark.program import Progress, ended, whole
 from countermark.reading import sha256_of
 from countermark.regenerate import SCHEMA as REGENERATIONS
 
@@ -226,17 +226,7 @@ def _same(line: dict[str, Any], known: dict[str, Regenerated]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     flags = parse(arguments)
-    try:
-        rate(flags)
-    except Error as error:
-        print(f"countermark.rate: error: {error}", file=sys.stderr)
-        return exit_code(error)
-    except OSError as error:
-        print(f"countermark.rate: error: {error.filename or flags.out}: {error.strerror or error}", file=sys.stderr)
-        return IO
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return 0
+    return ended("rate", flags.out, lambda: rate(flags))
 
 
 if __name__ == "__main__":

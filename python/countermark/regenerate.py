@@ -27,7 +27,7 @@ from countermark.error import Error
 from countermark.forcing import Exchange, answer_logits
 from countermark.lines import Lines, expect_same
 from countermark.models import Model, add_flags, libraries, too_little_memory
-from countermark.program import INTERRUPTED, IO, Progress, exit_code, number, whole
+from countermark.program import Progress, ended, number, whole
 from countermark.reading import sha256_of
 from countermark.replay import Check, Sampling
 from countermark.served import Mark, Served, choose, said, time_of
@@ -264,18 +264,7 @@ def record(name: str, facts: Mapping[str, Any], made: Sequence[Regeneration], fo
 
 def main(arguments: Sequence[str] | None = None) -> int:
     flags = parse(arguments)
-    try:
-        regenerate(flags)
-    except Error as error:
-        print(f"countermark.regenerate: error: {error}", file=sys.stderr)
-        return exit_code(error)
-    except OSError as error:
-        print(f"countermark.regenerate: error: {error.filename or flags.out}: {error.strerror or error}",
-              file=sys.stderr)
-        return IO
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return 0
+    return ended("regenerate", flags.out, lambda: regenerate(flags))
 
 
 if __name__ == "__main__":
