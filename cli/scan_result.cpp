@@ -110,13 +110,14 @@ void ScanTestFlags::add_flags(CLI::App& app) {
       ->type_name("INPUT");
 }
 
-Result<scan::Tests> ScanTestFlags::load(const std::vector<text::Document>& also) const {
+Result<scan::Tests> ScanTestFlags::load(const std::vector<text::Document>& also,
+                                        std::optional<stats::PValue> level) const {
   COUNTERMARK_TRY(const std::vector<Pair> all, load_pairs(pairs));
   COUNTERMARK_TRY(std::vector<text::Document> works, read_works(quoted));
   works.insert(works.end(), also.begin(), also.end());
   std::map<const text::Tokenizer*, scan::Shown> shown;
   detect::Policy policy;
-  policy.alpha = stats::PValue::from_decimal(alpha);
+  policy.alpha = level.value_or(stats::PValue::from_decimal(alpha));
   policy.tests = all.size();
   scan::Tests out;
   for (const Pair& pair : all) {

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,9 @@ struct ScanTestFlags {
   // All but --alpha and --quoted.
   void add_claim_flags(CLI::App& app, bool needs_key = true);
   // Every key under every profile that takes it. `shown`: besides --quoted what nobody is judged
-  // by.
-  Result<scan::Tests> load(const std::vector<text::Document>& shown = {}) const;
+  // by. `level`: instead of alpha.
+  Result<scan::Tests> load(const std::vector<text::Document>& shown = {},
+                           std::optional<stats::PValue> level = {}) const;
 };
 
 struct ScanResultFlags {

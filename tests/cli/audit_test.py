@@ -71,9 +71,18 @@ class Student:
         return 0
 
 
+def copier(read: list[int]) -> int:
+    """Knows nothing but what it reads: what stood there behind the last two tokens."""
+    for at in range(len(read) - 1, 1, -1):
+        if read[at - 2:at] == read[-2:]:
+            return read[at]
+    return 0
+
+
 class AuditTest(ProgramTest):
     key: Path
     ids: dict[str, list[list[int]]]
+    logs: dict[str, list[dict[str, Any]]]  # by account
     marked: list[dict[str, Any]]
     unmarked: list[dict[str, Any]]
 
@@ -82,7 +91,14 @@ class AuditTest(ProgramTest):
         super().setUpClass()
         cls.key = key_file(cls.folder / "epoch.key", "2026-11")
         (cls.folder / "prompts.txt").write_text("".join(f"{prompt}\n" for prompt in PROMPTS))
-        cls.ids = {}
+        cls.ids, cls.logs = {}, {}
+        for account in ("alice", "bob"):
+            out, _ = cls.call("generate", "-k", cls.key, "--prompts", "prompts.txt", "-n", 150, "--exact", "--count", 4,
+                              "--seed", f"{len(account):02}" * 8, "--json", "--account", account)
+            cls.logs[account] = [
+                {**transcript({"id": f"{account}-{i}"}, i), "account": account, "epoch": "2026-11", "text": answer["text"],
+                 **{name: answer[name] for name in ("slots", "profile", "keyId", "ids", "marked")}}
+                for i, answer in enumerate(map(json.loads, out.splitlines()))]
         for name, flags in (("marked", ("--account", "alice")), ("unmarked", ("--unmarked",))):
             out, _ = cls.call("generate", "-k", cls.key, "--prompts", "prompts.txt", "-n", 150, "--exact", "--count", 4,
                               "--seed", SEED, "--json", *flags)
@@ -267,6 +283,77 @@ class AuditTest(ProgramTest):
         self.refused(3, "audit", "--predictions", self.file("bad.safetensors", outside), "-k", self.key,
                      says=("4096",))
 
+    # --- marked text, in a fixed order --------------------------------------------------------
+
+    def walked(self, texts: list[list[int]], predict: Any, *more: object) -> dict[str, Any]:
+        path = self.file("predictions.safetensors", predictions(texts, predict))
+        return self.audit(*more, path, "-k", self.key, "--decoys", 50)["tests"][0]
+
+    def test_marked_text_is_read(self) -> None:
+        """A student is found, and one who copies what he reads is not: without the order he would be."""
+        read = [answer["ids"] for answer in self.logs["bob"]]
+        found = self.walked(read, Student(self.ids["marked"]), "--marked-predictions")
+        self.assertEqual((found["test"], found["verdict"]), ("marked-open", "detected"))
+        self.assertEqual((found["nullModel"]["law"], found["planned"], found["order"]), ("e-process", None, "as-read"))
+        self.assertGreaterEqual(found["log10MostE"], found["log10E"])
+        self.assertEqual(self.states(found), {"decoys": "passed", "marked-text": "passed", "tokenizer": "not-run"})
+        twice = [text + text for text in read]
+        copied = self.walked(twice, copier, "--marked-predictions")
+        self.assertEqual((copied["verdict"], self.states(copied)["marked-text"]), ("not-detected", "passed"))
+        self.assertLess(copied["log10MostE"], 2)
+        self.assertGreater(copied["dropped"]["repeatedContext"], copied["scored"])
+        self.assertEqual(self.walked(twice, copier, "--predictions")["verdict"], "withheld")
+        other = self.walked(self.ids["unmarked"], copier, "--marked-predictions")
+        self.assertEqual((other["verdict"], self.states(other)["marked-text"]), ("not-detected", "not-run"))
+
+    def read_log(self, claim: str, predict: Any, *more: object) -> dict[str, Any]:
+        log = self.lines("log.jsonl", [answer for answers in self.logs.values() for answer in answers])
+        read = [answer["promptIds"] + answer["ids"] for answer in self.logs[claim]]
+        return self.walked(read, predict, "--transcripts", log, "--account", claim, *more, "--log-predictions")
+
+    def test_answers_of_a_log_are_read(self) -> None:
+        student = Student([answer["ids"] for answer in self.logs["alice"]])
+        alice, bob = (self.read_log(account, student) for account in ("alice", "bob"))
+        self.assertEqual((alice["test"], alice["verdict"], alice["streams"][0]["verdict"]),
+                         ("supervised-open", "detected", "detected"))
+        # The shared stream is everyone's; the account's is not.
+        self.assertEqual(bob["streams"][0]["verdict"], "not-detected")
+        self.assertLess(alice["streams"][0]["log10P"], -6)
+        self.assertIn("24 answers of the log", alice["checks"][1]["detail"])
+        nobody = self.read_log("alice", copier)
+        self.assertEqual((nobody["verdict"], nobody["streams"][0]["verdict"]), ("not-detected", "not-detected"))
+        more = self.audit("--transcripts", self.file("log.jsonl", (self.folder / "log.jsonl").read_text()), "-k", self.key,
+                          "--log-predictions", "predictions.safetensors", "--decoys", 0, "--account", "carol")["tests"][0]
+        self.assertEqual((more["verdict"], more["scored"]), ("inconclusive", 0))
+
+    def test_a_log_that_was_not_read(self) -> None:
+        path = self.file("predictions.safetensors", predictions([[1, 2, 3]], copier))
+        log = self.lines("log.jsonl", self.logs["alice"])
+        self.refused(3, "audit", "--log-predictions", path, "--transcripts", log, "-k", self.key,
+                     says=("predictions.safetensors", "document 0", "log.jsonl"))
+
+    def answers_of(self, suspect: Student) -> list[dict[str, Any]]:
+        out = []
+        for number in range(24):
+            ids = self.logs["alice"][number]["ids"][:2]
+            while len(ids) < 120:
+                ids.append(suspect(ids))
+            out.append({"id": str(number), "prompt": PROMPTS[number % 6], "ids": ids})
+        return out
+
+    def test_answers_to_logged_prompts(self) -> None:
+        log = self.lines("log.jsonl", self.logs["alice"] + self.logs["bob"])
+        for trained, verdict in ((self.logs["alice"], "detected"), (None, "not-detected")):
+            texts = [answer["ids"] for answer in trained] if trained else self.ids["unmarked"]
+            path = self.lines("answers.jsonl", self.answers_of(Student(texts)))
+            tests = self.audit("--answers", path, "--ids-field", "ids", "--transcripts", log, "-k", self.key, "--account",
+                               "alice", "--decoys", 50)["tests"]
+            self.assertEqual([test["test"] for test in tests], ["supervised-closed", "unsupervised-closed"])
+            self.assertEqual(tests[0]["verdict"], verdict)
+            self.assertEqual(tests[0]["order"], "as-logged")
+            self.assertEqual(self.states(tests[0]), {"decoys": "passed", "log": "passed", "echo": "passed",
+                                                     "prompts-given": "passed"})
+
     # --- together ---------------------------------------------------------------------------
 
     def test_alpha_is_split(self) -> None:
@@ -274,7 +361,8 @@ class AuditTest(ProgramTest):
                           self.lines("answers.jsonl", self.marked), "-k", self.key, "--decoys", 0, "--alpha", 1e-4)
         self.assertEqual([test["test"] for test in both["tests"]], ["served-response", "unsupervised-closed"])
         self.assertEqual((both["alpha"], {test["alpha"] for test in both["tests"]}), ("1.00e-4", {"5.00e-5"}))
-        self.assertEqual((both["verdict"], [each["test"] for each in both["notRun"]]), ("detected", ["unsupervised-open"]))
+        self.assertEqual((both["verdict"], [each["test"] for each in both["notRun"]]),
+                         ("detected", ["supervised-open", "unsupervised-open", "marked-open", "supervised-closed"]))
         self.assertTrue(both["exploratory"])
 
     def test_threads_change_nothing(self) -> None:
@@ -297,13 +385,14 @@ class AuditTest(ProgramTest):
 
     def test_what_is_refused(self) -> None:
         path = self.lines("scores.jsonl", scores(5, 0))
-        self.refused(2, "audit", says=("--scores, --predictions or --answers",))
+        self.refused(2, "audit", says=("--scores, --predictions", "--answers"))
         self.refused(2, "audit", "--answers", path, says=("-k FILE",))
-        self.refused(2, "audit", "--scores", path, "-k", self.key, says=("--answers",))
-        self.refused(2, "audit", "--answers", path, "-k", self.key, "--transcripts", path, says=("--scores",))
+        self.refused(2, "audit", "--scores", path, "-k", self.key, says=("answers",))
+        self.refused(2, "audit", "--predictions", path, "-k", self.key, "--transcripts", path, says=("--scores",))
+        self.refused(2, "audit", "--log-predictions", path, "-k", self.key, says=("--transcripts",))
         self.refused(2, "audit", "--answers", "-", "-k", self.key, says=("twice",))
         self.refused(2, "audit", "--answers", path, "-k", self.key, "--role", "user", says=("--role",))
-        self.refused(2, "audit", "--scores", "-", "--transcripts", "-", says=("standard input",))
+        self.refused(2, "audit", "--scores", path, "--transcripts", "-", says=("give a file",))
         self.refused(6, "audit", "--scores", "none.jsonl", says=("none.jsonl",))
         twice = self.lines("twice.jsonl", scores(5, 0) + scores(2, 0))
         self.refused(3, "audit", "--scores", twice, says=("record 6, id", "earlier"))

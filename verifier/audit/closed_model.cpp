@@ -27,15 +27,20 @@ std::string name_of(const std::vector<text::Segment>& prompt) {
   return out;
 }
 
-Check echo_check(const scan::Summary& summary) {
-  const std::uint64_t echoed = summary.dropped.front().prompt_context;
-  const std::uint64_t all = summary.tuples.front() + echoed;
+bool is_shown(const text::Segment& segment) {
+  return !segment.scored && !(segment.is_ids ? segment.ids.empty() : segment.text.empty());
+}
+
+}  // namespace
+
+Check echo_check(const detect::Dropped& dropped, std::uint64_t scored) {
+  const std::uint64_t echoed = dropped.prompt_context;
+  const std::uint64_t all = scored + echoed;
   const double share = all == 0 ? 0 : static_cast<double>(echoed) / static_cast<double>(all);
   return {"echo", share > kMostEcho ? Check::State::kFailed : Check::State::kPassed,
           detect::fixed(100 * share, 1) + " % of the answers' contexts stand in prompts"};
 }
 
-// Without what a suspect was shown nobody can tell what it repeats.
 Check prompts_check(const Shown& shown) {
   return {"prompts-given",
           shown.without_prompt == 0 ? Check::State::kPassed : Check::State::kFailed,
@@ -43,18 +48,10 @@ Check prompts_check(const Shown& shown) {
               " answers come without the prompt they were given"};
 }
 
-// The suspect answers with the last turn of its role; what stands before it was shown to it,
-// whoever wrote it.
 text::ReaderOptions of_audit(text::ReaderOptions reader) {
   reader.last_answer_only = true;
   return reader;
 }
-
-bool is_shown(const text::Segment& segment) {
-  return !segment.scored && !(segment.is_ids ? segment.ids.empty() : segment.text.empty());
-}
-
-}  // namespace
 
 Result<Shown> read_prompts(const std::vector<std::string>& inputs,
                            const text::ReaderOptions& reader) {
@@ -92,7 +89,7 @@ Result<TupleFinding> closed_model(const scan::Tests& tests, const Shown& shown,
   if (!scanned) return fail(ErrorCode::kInternal, "the answers were not read to their end");
   COUNTERMARK_TRY(TupleFinding out, judge_tuples(tests, scanned->tape, std::move(scanned->summary),
                                                  options.tuples, policy));
-  out.add(echo_check(out.summary));
+  out.add(echo_check(out.summary.dropped.front(), out.summary.tuples.front()));
   out.add(prompts_check(shown));
   return out;
 }

@@ -25,6 +25,10 @@ struct Shown {
   std::uint64_t without_prompt = 0;  // of the answers
 };
 
+// The suspect answers with the last turn of its role; what stands before it was shown to it,
+// whoever wrote it.
+text::ReaderOptions of_audit(text::ReaderOptions reader);
+
 // Reads the files for their prompts alone. Errors as those of the reader.
 Result<Shown> read_prompts(const std::vector<std::string>& inputs,
                            const text::ReaderOptions& reader);
@@ -38,6 +42,10 @@ struct ClosedOptions {
 
 // Where most of what was answered repeats prompts, it is no evidence of anything.
 inline constexpr double kMostEcho = 0.5;
+Check echo_check(const detect::Dropped& dropped, std::uint64_t scored);
+
+// Without what a suspect was shown nobody can tell what it repeats.
+Check prompts_check(const Shown& shown);
 
 // `tests` holds one test, whose shown material includes the prompts.
 Result<TupleFinding> closed_model(const scan::Tests& tests, const Shown& shown,

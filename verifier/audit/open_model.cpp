@@ -58,6 +58,8 @@ Check reading_check(const TupleFinding& text) {
           "the text that was read has p " + p.to_string() + " under this key"};
 }
 
+}  // namespace
+
 Check tokenizer_check(const scan::Tests& tests, const PredictionsHeader& header) {
   const auto& tokenizer = tests.tokenizers.front();
   const bool is_same = tokenizer != nullptr && header.tokenizer_sha256 == tokenizer->sha256();
@@ -66,8 +68,6 @@ Check tokenizer_check(const scan::Tests& tests, const PredictionsHeader& header)
                   : "the ids come from another tokenizer file than the profile's: if they differ, "
                     "nothing will be found"};
 }
-
-}  // namespace
 
 Result<TupleFinding> open_model(const scan::Tests& tests, const std::string& predictions,
                                 const OpenOptions& options, const AuditPolicy& policy) {

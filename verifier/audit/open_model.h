@@ -28,6 +28,9 @@ struct OpenOptions {
 // thousand audits.
 inline constexpr double kReadingLevel = 1e-3;
 
+// Whether the ids are of the profile's tokenizer.
+Check tokenizer_check(const scan::Tests& tests, const PredictionsHeader& header);
+
 // `tests` holds one test. Reads the file twice.
 Result<TupleFinding> open_model(const scan::Tests& tests, const std::string& predictions,
                                 const OpenOptions& options, const AuditPolicy& policy);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -20,8 +21,6 @@ using detect::Verdict;
 using nlohmann::ordered_json;
 
 constexpr double kConfidence = 0.95;
-constexpr const char* kOpen = "unsupervised-open";
-constexpr const char* kClosed = "unsupervised-closed";
 
 // A code, and what it means.
 struct Reading {
@@ -140,22 +139,6 @@ ordered_json served_json(const Audit& audit, const ServedFinding& finding) {
           {"notShown", codes(kServedNotShown)}};
 }
 
-// A test that the files did not allow.
-struct Missing {
-  const char* test;
-  const char* needs;
-};
-
-std::vector<Missing> missing(const Audit& audit) {
-  std::vector<Missing> out;
-  if (!audit.served)
-    out.push_back({"served-response", "--scores: how the suspect rates served answers"});
-  if (!audit.open)
-    out.push_back({kOpen, "--predictions, -k and -p: what it predicts while it reads a text"});
-  if (!audit.closed) out.push_back({kClosed, "--answers, -k and -p: what the suspect answers"});
-  return out;
-}
-
 std::string percent(double share) { return fixed(100 * share, 1) + " %"; }
 
 template <typename Readings>
@@ -199,48 +182,129 @@ std::string served_text(const Audit& audit, const ServedFinding& finding) {
   return out;
 }
 
-ordered_json tuples_json(const Audit& audit, const char* name, const TupleFinding& finding) {
-  const std::vector<scan::TestResult> results = {finding.result};
+// What a corpus of tuples says, whatever their order.
+ordered_json corpus_json(const Audit& audit, const TupleTest& of) {
+  const std::vector<scan::TestResult> results = {of.finding.result};
   scan::JudgeOptions options;
   options.share_alpha = audit.share_alpha;
   const std::vector<std::string> inputs;  // which tests do not name
-  const scan::Report report{*audit.tests, inputs, finding.summary, results, options};
-  ordered_json out = {{"test", name},
-                      {"verdict", detect::verdict_name(finding.verdict)},
-                      {"alpha", audit.policy.alpha.to_string()},
-                      {"texts", finding.summary.documents}};
-  ordered_json found = scan::test_json(report, 0);
+  ordered_json out = scan::test_json({*of.tests, inputs, of.finding.summary, results, options}, 0);
   // What is said of single answers is another question.
-  for (const char* field : {"verdict", "documents", "spans"}) found.erase(field);
-  const bool is_withheld = finding.verdict == Verdict::kWithheld;
-  if (is_withheld) {
-    if (found.contains("lineUp")) found["lineUp"]["rank"] = found["lineUp"]["pValue"] = nullptr;
-    for (ordered_json& stream : found["streams"]) stream.erase("log10E");
-  }
-  out.update(found);
-  out["log10E"] = finding.e_value && !is_withheld ? ordered_json(rounded(finding.e_value->log10()))
-                                                  : ordered_json(nullptr);
-  out["effect"] = out["couldFind"] = nullptr;
-  if (const auto& effect = finding.effect) {
-    out["effect"] = {{"name", "mean-score"},
-                     {"value", rounded(effect->mean)},
-                     {"chance", rounded(effect->chance)},
-                     {"interval", {rounded(effect->least), rounded(effect->most)}},
-                     {"confidence", kConfidence},
-                     {"basis", "model"}};
-    out["couldFind"] = {{"meanScore", rounded(effect->detectable)}, {"power", audit.policy.power}};
-  }
-  out["checks"] = checks_json(finding.checks);
-  out["alternatives"] = codes(kTupleAlternatives);
-  out["notShown"] = codes(kTupleNotShown);
+  for (const char* field : {"verdict", "documents", "spans"}) out.erase(field);
   return out;
 }
 
-std::string tuples_text(const Audit& audit, const char* name, const TupleFinding& finding) {
+const char* order_name(Order order) {
+  switch (order) {
+    case Order::kAsRead:
+      return "as-read";
+    case Order::kAsAnswered:
+      return "as-answered";
+    case Order::kAsLogged:
+      return "as-logged";
+  }
+  return "";
+}
+
+// What decides over a sum in a fixed order.
+ordered_json decided_json(const detect::Evidence& evidence, bool by_bet) {
+  ordered_json out = detect::evidence_json(evidence);
+  if (by_bet) out["nullModel"] = {{"law", "e-process"}, {"basis", "upper bound"}};
+  return out;
+}
+
+ordered_json sequence_json(const TupleTest& of) {
+  const TupleFinding& finding = of.finding;
+  const Sequence& sequence = *finding.sequence;
+  const scan::Test& test = *of.tests->tests.front();
+  const bool by_bet = !sequence.planned && test.model_reasons().empty();
+  ordered_json out = detect::subject_json(test.subject());
+  ordered_json layers = ordered_json::array();
+  if (!test.subject().model.empty())
+    for (const scan::Stream& stream : test.streams()) layers.push_back(layer_name(stream.layer));
+  out["layers"] = std::move(layers);
+  out["tokens"] = sequence.walk.tokens;
+  const detect::Dropped& dropped = sequence.walk.dropped;
+  out["order"] = order_name(sequence.order);
+  out["planned"] = sequence.planned ? ordered_json(*sequence.planned) : ordered_json(nullptr);
+  out["dropped"] = {{"shortContext", dropped.short_context},
+                    {"repeatedContext", dropped.repeated_context + sequence.walk.repeated},
+                    {"promptContext", dropped.prompt_context},
+                    {"repeatedTuple", dropped.repeated_tuple},
+                    {"notLogged", sequence.walk.not_logged},
+                    {"behindThePlanned", sequence.walk.behind_the_first}};
+  out.update(decided_json(finding.result.finding.evidence, by_bet));
+  out["log10MostE"] =
+      by_bet || finding.e_value ? ordered_json(rounded(sequence.most.log10())) : nullptr;
+  ordered_json streams = ordered_json::array();
+  for (const scan::StreamFinding& stream : finding.result.streams) {
+    ordered_json item = {{"layer", layer_name(stream.layer)}, {"identity", stream.identity}};
+    item.update(decided_json(stream.finding.evidence, true));
+    item["verdict"] = detect::verdict_name(stream.finding.verdict);
+    streams.push_back(std::move(item));
+  }
+  out["streams"] = std::move(streams);
+  if (finding.result.line_up) out["lineUp"] = detect::line_up_json(*finding.result.line_up);
+  out["reasons"] = finding.result.reasons;
+  return out;
+}
+
+ordered_json effect_json(const Effect& effect) {
+  return {{"name", "mean-score"},
+          {"value", rounded(effect.mean)},
+          {"chance", rounded(effect.chance)},
+          {"interval", {rounded(effect.least), rounded(effect.most)}},
+          {"confidence", kConfidence},
+          {"basis", "model"}};
+}
+
+// A withheld verdict has no p-value, whatever it is derived from.
+void withhold(ordered_json& test) {
+  const auto erase = [](ordered_json& of, std::initializer_list<const char*> fields) {
+    for (const char* field : fields)
+      if (of.contains(field)) of[field] = nullptr;
+  };
+  erase(test, {"pValue", "log10P", "log10MostE"});
+  if (test.contains("lineUp")) erase(test["lineUp"], {"rank", "pValue"});
+  for (ordered_json& stream : test["streams"]) {
+    erase(stream, {"pValue", "log10P"});
+    stream.erase("log10E");
+  }
+}
+
+ordered_json tuples_json(const Audit& audit, const TupleTest& of) {
+  const TupleFinding& finding = of.finding;
+  const bool is_withheld = finding.verdict == Verdict::kWithheld;
+  ordered_json out = {{"test", kind_name(of.kind)},
+                      {"verdict", detect::verdict_name(finding.verdict)},
+                      {"alpha", audit.policy.alpha.to_string()},
+                      {"texts", finding.summary.documents}};
+  out.update(finding.sequence ? sequence_json(of) : corpus_json(audit, of));
+  if (is_withheld) withhold(out);
+  out["log10E"] = finding.e_value && !is_withheld ? ordered_json(rounded(finding.e_value->log10()))
+                                                  : ordered_json(nullptr);
+  out["effect"] = finding.effect ? effect_json(*finding.effect) : ordered_json(nullptr);
+  out["couldFind"] = nullptr;
+  if (finding.effect)
+    out["couldFind"] = {{"meanScore", rounded(finding.effect->detectable)},
+                        {"power", audit.policy.power}};
+  out["checks"] = checks_json(finding.checks);
+  out["alternatives"] = codes(kTupleAlternatives);
+  out["notShown"] = codes(kTupleNotShown);
+  if (of.predictions)
+    out["suspect"] = {{"name", of.predictions->suspect},
+                      {"sha256", of.predictions->suspect_sha256},
+                      {"readSha256", of.predictions->read_sha256}};
+  return out;
+}
+
+std::string tuples_text(const Audit& audit, const TupleTest& of) {
+  const TupleFinding& finding = of.finding;
   const scan::Finding& found = finding.result.finding;
   const detect::Evidence& evidence = found.evidence;
-  const detect::Subject& subject = audit.tests->tests.front()->subject();
-  std::string out = std::string(name) + ": " + detect::verdict_name(finding.verdict) + "\n";
+  const detect::Subject& subject = of.tests->tests.front()->subject();
+  std::string out =
+      std::string(kind_name(of.kind)) + ": " + detect::verdict_name(finding.verdict) + "\n";
   const std::string tuples = std::to_string(evidence.tally.n) + " distinct tuples";
   if (const auto& effect = finding.effect) {
     out += row("could find", tuples + ": with a power of " + fixed(audit.policy.power, 2) +
@@ -257,6 +321,8 @@ std::string tuples_text(const Audit& audit, const char* name, const TupleFinding
                     " suspects that have nothing to do with this key; alpha " +
                     audit.policy.alpha.to_string();
     if (finding.e_value) p += "; log10 e " + fixed(finding.e_value->log10(), 2);
+    if (finding.sequence && !finding.sequence->planned)
+      p += ", at most " + fixed(finding.sequence->most.log10(), 2) + ", whose inverse p is";
     out += row("p", p);
   }
   for (const scan::StreamFinding& stream : finding.result.streams)
@@ -278,16 +344,6 @@ std::string tuples_text(const Audit& audit, const char* name, const TupleFinding
 
 }  // namespace
 
-Verdict verdict_of(const Audit& audit) noexcept {
-  std::vector<Verdict> all;
-  if (audit.served) all.push_back(audit.served->verdict);
-  if (audit.open) all.push_back(audit.open->verdict);
-  if (audit.closed) all.push_back(audit.closed->verdict);
-  for (const Verdict first : {Verdict::kDetected, Verdict::kWithheld, Verdict::kNotDetected})
-    if (std::find(all.begin(), all.end(), first) != all.end()) return first;
-  return Verdict::kInconclusive;
-}
-
 std::string to_json(const Audit& audit) {
   ordered_json out = {{"schema", "countermark.audit/1"},
                       {"version", kVersion},
@@ -297,17 +353,10 @@ std::string to_json(const Audit& audit) {
                       {"account", audit.account ? ordered_json(*audit.account) : nullptr}};
   out["tests"] = ordered_json::array();
   if (audit.served) out["tests"].push_back(served_json(audit, *audit.served));
-  if (audit.open) {
-    ordered_json open = tuples_json(audit, kOpen, *audit.open);
-    open["suspect"] = {{"name", audit.predictions->suspect},
-                       {"sha256", audit.predictions->suspect_sha256},
-                       {"readSha256", audit.predictions->read_sha256}};
-    out["tests"].push_back(std::move(open));
-  }
-  if (audit.closed) out["tests"].push_back(tuples_json(audit, kClosed, *audit.closed));
+  for (const TupleTest& test : audit.tuples) out["tests"].push_back(tuples_json(audit, test));
   ordered_json not_run = ordered_json::array();
-  for (const Missing& each : missing(audit))
-    not_run.push_back({{"test", each.test}, {"needs", each.needs}});
+  for (const TestKind kind : audit.not_run)
+    not_run.push_back({{"test", kind_name(kind)}, {"needs", kind_needs(kind)}});
   out["notRun"] = std::move(not_run);
   return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
@@ -315,10 +364,9 @@ std::string to_json(const Audit& audit) {
 std::string to_text(const Audit& audit) {
   std::string out;
   if (audit.served) out += served_text(audit, *audit.served);
-  if (audit.open) out += tuples_text(audit, kOpen, *audit.open);
-  if (audit.closed) out += tuples_text(audit, kClosed, *audit.closed);
-  for (const Missing& each : missing(audit))
-    out += row("not run", std::string(each.test) + ": needs " + each.needs);
+  for (const TupleTest& test : audit.tuples) out += tuples_text(audit, test);
+  for (const TestKind kind : audit.not_run)
+    out += row("not run", std::string(kind_name(kind)) + ": needs " + kind_needs(kind));
   out += "exploratory: no plan fixed this analysis before the data were seen, so it has no level\n";
   return out;
 }

@@ -5,8 +5,6 @@
 
 #include "verifier/detect/report_parts.h"
 #include "verifier/scan/decoys.h"
-#include "verifier/stats/limits.h"
-#include "verifier/stats/planning.h"
 
 namespace countermark::audit {
 namespace {
@@ -22,49 +20,6 @@ Check decoy_check(const scan::Test& test, const scan::TestResult& result) {
               ", variance " + detect::fixed(line_up.variance, 3)};
 }
 
-// How large the effect is, and could have been without being seen. n > 0.
-Effect measure(const NullModel& model, const detect::Tally& tally, const AuditPolicy& policy) {
-  constexpr double kConfidence = 0.95;
-  const auto a = static_cast<double>(model.a);
-  const auto b = static_cast<double>(model.b);
-  Effect out;
-  double unit = 1;
-  switch (model.law) {
-    case NullLaw::kExponentialBound:
-      unit = 0x1p-20;
-      out.chance = 1;
-      break;
-    case NullLaw::kTwoExponentialBounds:
-      unit = 0x1p-20;
-      out.chance = a + b;
-      break;
-    case NullLaw::kGreenList:
-    case NullLaw::kGreen:
-      out.chance = a / b;
-      break;
-    case NullLaw::kBits:
-      unit = 1 / a;
-      out.chance = 0.5;
-      break;
-  }
-  out.mean = static_cast<double>(tally.sum) * unit / static_cast<double>(tally.n);
-  if (unit == 0x1p-20) {
-    const stats::Range range = stats::mean_range(tally.n, out.mean / out.chance, kConfidence);
-    out.least = range.least * out.chance;
-    out.most = range.most * out.chance;
-    out.detectable = stats::detectable_mean(tally.n, policy.alpha, policy.power) * out.chance;
-    return out;
-  }
-  const bool is_bits = model.law == NullLaw::kBits;
-  const std::uint64_t trials = is_bits ? tally.n * model.a : tally.n;
-  const double one_sided = (1 + kConfidence) / 2;
-  out.least = stats::share_lower_bound(trials, tally.sum, one_sided);
-  out.most = stats::share_upper_bound(trials, tally.sum, one_sided);
-  out.detectable = stats::detectable_green(trials, is_bits ? 1 : model.a, is_bits ? 2 : model.b,
-                                           policy.alpha, policy.power);
-  return out;
-}
-
 }  // namespace
 
 void TupleFinding::add(Check check) {
@@ -75,6 +30,15 @@ void TupleFinding::add(Check check) {
     result.reasons.push_back(check.name);
   }
   checks.push_back(std::move(check));
+}
+
+void TupleFinding::settle(const scan::Test& test, const AuditPolicy& policy) {
+  verdict = result.finding.verdict;
+  if (verdict == Verdict::kNotDetected && result.finding.evidence.floor > policy.alpha) {
+    verdict = result.finding.verdict = Verdict::kInconclusive;
+    result.reasons.emplace_back("alpha-below-floor");
+  }
+  add(decoy_check(test, result));
 }
 
 Result<TupleFinding> judge_tuples(const scan::Tests& tests, scan::CorpusTape& tape,
@@ -109,12 +73,7 @@ Result<TupleFinding> judge_tuples(const scan::Tests& tests, scan::CorpusTape& ta
   // The best of several slots lies above chance by having been chosen, and a rank has no law.
   if (finding.evidence.tally.n > 0 && !finding.e_value && test.model_reasons().empty())
     out.effect = measure(test.null_model(), finding.evidence.tally, policy);
-  out.verdict = finding.verdict;
-  if (out.verdict == Verdict::kNotDetected && finding.evidence.floor > policy.alpha) {
-    out.verdict = out.result.finding.verdict = Verdict::kInconclusive;
-    out.result.reasons.emplace_back("alpha-below-floor");
-  }
-  out.add(decoy_check(test, out.result));
+  out.settle(test, policy);
   return out;
 }
 

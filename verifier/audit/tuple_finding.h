@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "verifier/audit/effect.h"
 #include "verifier/audit/finding.h"
+#include "verifier/audit/walk.h"
 #include "verifier/scan/corpus_tape.h"
 #include "verifier/scan/tests.h"
 #include "verifier/scan/verdict.h"
@@ -26,14 +28,12 @@ struct TupleOptions {
 // Tokens that decoys read: the whole of an audit of usual size, and of a larger one a part.
 inline constexpr std::uint64_t kSampleTokens = 1'000'000;
 
-// Of the mean score of a tuple.
-struct Effect {
-  double mean = 0;
-  double chance = 0;
-  // With the confidence .95, by a model of marked scores' law.
-  double least = 0;
-  double most = 0;
-  double detectable = 0;  // would have been found with the policy's power
+// Of a sum in a fixed order.
+struct Sequence {
+  Order order = Order::kAsRead;
+  std::optional<std::uint64_t> planned{};  // the first so many scores; nothing: the bet decides
+  stats::EValue most{};                    // that the bet ever was
+  Walk walk{};
 };
 
 struct TupleFinding {
@@ -45,6 +45,10 @@ struct TupleFinding {
   std::optional<Effect> effect{};
   std::vector<Check> checks{};  // the decoys'; the caller adds his own
   detect::Verdict verdict = detect::Verdict::kInconclusive;
+  std::optional<Sequence> sequence{};  // nothing: of a set of tuples, in whatever order
+
+  // The verdict that the result's headline gives, and the decoys' check.
+  void settle(const scan::Test& test, const AuditPolicy& policy);
 
   // A failed check withholds the verdict, and those of all streams.
   void add(Check check);
@@ -54,5 +58,11 @@ struct TupleFinding {
 Result<TupleFinding> judge_tuples(const scan::Tests& tests, scan::CorpusTape& tape,
                                   scan::Summary summary, const TupleOptions& options,
                                   const AuditPolicy& policy);
+
+// The same from tuples in a fixed order. With fewer than `planned` it is inconclusive.
+Result<TupleFinding> judge_walk(const scan::Tests& tests, const Material& material,
+                                std::optional<std::uint64_t> planned, const TupleOptions& options,
+                                const AuditPolicy& policy,
+                                const std::function<void(std::uint64_t)>& read = {});
 
 }  // namespace countermark::audit

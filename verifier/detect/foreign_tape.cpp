@@ -194,10 +194,14 @@ class Collector {
 
 }  // namespace
 
-// Of every token of what is not scored and, where contexts do not reach from there into the
-// response, the one behind it.
 ShownContexts::ShownContexts(const ForeignProfile& profile, const TokenText& text)
     : set_(kernel()) {
+  add(profile, text);
+}
+
+// Of every token of what is not scored and, where contexts do not reach from there into the
+// response, the one behind it.
+void ShownContexts::add(const ForeignProfile& profile, const TokenText& text) {
   const std::size_t width = profile.context_tokens();
   const std::size_t behind = profile.parameters().prompt_included ? 0 : 1;
   std::vector<std::uint64_t> prints;
@@ -305,6 +309,15 @@ ForeignScores score(const ForeignMark& mark, const ForeignTuples& tuples) {
     out.scores.insert(out.scores.end(), tallier.scores_.begin(), tallier.scores_.end());
   }
   return out;
+}
+
+void contexts(const ForeignMark& mark, const ForeignTuples& tuples,
+              std::span<const std::uint32_t> which, std::vector<std::uint64_t>& out) {
+  const std::vector<TokenId> tokens(tuples.tokens.size(), 0);
+  std::vector<PrfInput> inputs(tokens.size());
+  mark.inputs(0, tuples.contexts, tokens, inputs);
+  out.clear();
+  for (const std::uint32_t i : which) out.push_back(fingerprint(inputs[i]));
 }
 
 Tally tally(const ForeignMark& mark, const ForeignTuples& tuples) {

@@ -35,12 +35,13 @@ struct ForeignTuples {
 // O(tokens x width).
 Result<ForeignTuples> collect(const ForeignProfile& profile, const TokenText& text);
 
-// What the authors of many texts were shown. Immutable.
+// What the authors of many texts were shown.
 class ShownContexts {
  public:
   // Those of the segments that are not scored.
   ShownContexts(const ForeignProfile& profile, const TokenText& text);
 
+  void add(const ForeignProfile& profile, const TokenText& text);
   std::size_t size() const noexcept { return set_.size(); }
   bool contains(std::uint64_t fingerprint) const noexcept { return set_.contains(fingerprint); }
 
@@ -62,6 +63,11 @@ struct ForeignScores {
 };
 
 ForeignScores score(const ForeignMark& mark, const ForeignTuples& tuples);
+
+// Of those tuples what the mark's key number 0 makes of their contexts, for any token: contexts
+// that it does not tell apart have one fingerprint.
+void contexts(const ForeignMark& mark, const ForeignTuples& tuples,
+              std::span<const std::uint32_t> which, std::vector<std::uint64_t>& out);
 
 // Tallies of one text after the other, or of one text under one key after the other, in memory that
 // is kept. Not thread-safe.

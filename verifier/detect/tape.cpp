@@ -173,4 +173,11 @@ void fingerprints(const Tape& tape, std::uint8_t layer, std::vector<std::uint64_
     out[i] = tuple_fingerprint(context_fingerprint(tuples.states[i], width), tuples.tokens[i]);
 }
 
+void contexts(const Tape& tape, std::uint8_t layer, std::vector<std::uint64_t>& out) {
+  const LayerTape& tuples = tape.layer(layer);
+  const unsigned width = tape.mark().layers()[layer].width;
+  out.clear();
+  for (const Block& state : tuples.states) out.push_back(context_fingerprint(state, width));
+}
+
 }  // namespace countermark::detect

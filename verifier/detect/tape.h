@@ -133,4 +133,7 @@ void scores(const Tape& tape, std::uint8_t layer, const Tag& tag, std::vector<st
 // The fingerprints of a layer's tuples, by which the same tuple is known in another text.
 void fingerprints(const Tape& tape, std::uint8_t layer, std::vector<std::uint64_t>& out);
 
+// Those of the tuples' contexts.
+void contexts(const Tape& tape, std::uint8_t layer, std::vector<std::uint64_t>& out);
+
 }  // namespace countermark::detect

@@ -45,24 +45,19 @@ LaneTallies tally_sample(const Test& test, const Sample& sample, std::size_t tok
   return out;
 }
 
-detect::LineUp line_up(const Test& test, const Sample& sample, std::size_t tokenizer,
-                       std::uint32_t decoys, std::string_view seed, unsigned threads,
+detect::LineUp line_up(const Test& test, std::span<const std::uint8_t, 32> seed,
+                       std::uint32_t decoys, unsigned threads,
+                       const std::function<Compared(const Test&)>& tally,
                        const std::function<void()>& done) {
-  std::string message = "countermark scan";
-  for (const auto& [key, entry] : sample.entries()) {
-    append_le32(message, static_cast<std::uint32_t>(key.first));
-    append_le32(message, static_cast<std::uint32_t>(key.first >> 32));
-  }
-  const auto derived = hmac_sha256(sha256(message), as_bytes(seed));
   std::vector<Tally> best(decoys);
   std::vector<Tally> first(decoys);
   std::atomic<std::uint32_t> next{0};
   const auto work = [&] {
     for (std::uint32_t i = next++; i < decoys; i = next++) {
-      const auto decoy = test.decoy(derived, i);
-      const LaneTallies tallies = tally_sample(*decoy, sample, tokenizer);
-      best[i] = pooled(*decoy, tallies).tally;
-      first[i] = first_slots(*decoy, tallies);
+      const auto decoy = test.decoy(seed, i);
+      const Compared tallies = tally(*decoy);
+      best[i] = tallies.ranked;
+      first[i] = tallies.calibrating;
       if (done) done();
     }
   };
@@ -76,12 +71,29 @@ detect::LineUp line_up(const Test& test, const Sample& sample, std::size_t token
   std::vector<stats::PValue> calibration;
   for (std::size_t i = 0; i < std::min(first.size(), kCalibrated); ++i)
     if (first[i].n > 0) calibration.push_back(detect::tail(test.null_model(), first[i]));
-  const Tally truth = pooled(test, tally_sample(test, sample, tokenizer)).tally;
   detect::LineUp out = detect::compare(
-      truth, best, [&test](const Tally& of) { return detect::tail(test.null_model(), of); },
-      calibration);
-  out.seed = to_hex(derived);
+      tally(test).ranked, best,
+      [&test](const Tally& of) { return detect::tail(test.null_model(), of); }, calibration);
+  out.seed = to_hex(seed);
   return out;
+}
+
+detect::LineUp line_up(const Test& test, const Sample& sample, std::size_t tokenizer,
+                       std::uint32_t decoys, std::string_view seed, unsigned threads,
+                       const std::function<void()>& done) {
+  std::string message = "countermark scan";
+  for (const auto& [key, entry] : sample.entries()) {
+    append_le32(message, static_cast<std::uint32_t>(key.first));
+    append_le32(message, static_cast<std::uint32_t>(key.first >> 32));
+  }
+  const auto derived = hmac_sha256(sha256(message), as_bytes(seed));
+  return line_up(
+      test, derived, decoys, threads,
+      [&](const Test& of) {
+        const LaneTallies tallies = tally_sample(of, sample, tokenizer);
+        return Compared{pooled(of, tallies).tally, first_slots(of, tallies)};
+      },
+      done);
 }
 
 }  // namespace countermark::scan

@@ -39,7 +39,7 @@ class NativeTest final : public Test {
     if (!claim_.account.empty()) add(LayerKind::kAccount, claim_.account);
   }
 
-  std::unique_ptr<Scorer> scorer() const override;
+  std::unique_ptr<Scorer> scorer(Columns columns) const override;
 
   std::unique_ptr<const Test> decoy(std::span<const std::uint8_t, 32> seed,
                                     std::uint32_t index) const override {
@@ -78,7 +78,7 @@ class NativeTest final : public Test {
       const std::uint32_t slots = mark_.layers()[layer].slots;
       for (std::uint32_t slot = 0; slot < slots; ++slot)
         channel.tags.push_back(mark_.tag(layer, identity, slot));
-      stream.parts.push_back({channels_.size() - 1, 0, slots});
+      stream.parts.push_back({channels_.size() - 1, 0, slots, layer});
       lanes_.push_back(slots);
     }
     if (!stream.parts.empty()) streams_.push_back(std::move(stream));
@@ -92,9 +92,14 @@ class NativeTest final : public Test {
 
 class NativeScorer final : public Scorer {
  public:
-  explicit NativeScorer(const NativeTest& test) : test_(&test), tape_(test.mark_, test.layers()) {
-    if (test.shown())
-      for (const detect::TokenSegment& segment : *test.shown()) tape_.exclude_always(segment.ids);
+  NativeScorer(const NativeTest& test, Columns columns)
+      : test_(&test), columns_(columns), tape_(test.mark_, test.layers()) {
+    if (test.shown()) exclude(*test.shown());
+  }
+
+  void exclude(const TokenText& text) override {
+    for (const detect::TokenSegment& segment : text)
+      if (!segment.scored) tape_.exclude_always(segment.ids);
   }
 
   Result<Reading> score(const TokenText& text, std::vector<Sheet>& sheets) override {
@@ -113,16 +118,20 @@ class NativeScorer final : public Scorer {
       sheet.scores.resize(tags.size());
       for (std::size_t lane = 0; lane < tags.size(); ++lane)
         detect::scores(tape_, layer, tags[lane], sheet.scores[lane]);
+      if (columns_ == Columns::kScoresAndContexts) detect::contexts(tape_, layer, sheet.contexts);
     }
     return Reading{tape_.tokens(), tape_.dropped()};
   }
 
  private:
   const NativeTest* test_;
+  Columns columns_;
   detect::Tape tape_;
 };
 
-std::unique_ptr<Scorer> NativeTest::scorer() const { return std::make_unique<NativeScorer>(*this); }
+std::unique_ptr<Scorer> NativeTest::scorer(Columns columns) const {
+  return std::make_unique<NativeScorer>(*this, columns);
+}
 
 class ForeignTest final : public Test {
  public:
@@ -135,9 +144,10 @@ class ForeignTest final : public Test {
     lanes_ = {1};
     streams_ = {Stream{LayerKind::kShared, "", {StreamPart{}}}};
     model_reasons_ = std::move(reasons);
+    tells_contexts_apart_ = !mark_->profile().parameters().self_salt;
   }
 
-  std::unique_ptr<Scorer> scorer() const override;
+  std::unique_ptr<Scorer> scorer(Columns columns) const override;
 
   std::unique_ptr<const Test> decoy(std::span<const std::uint8_t, 32> seed,
                                     std::uint32_t index) const override {
@@ -165,9 +175,12 @@ class ForeignTest final : public Test {
 
 class ForeignScorer final : public Scorer {
  public:
-  explicit ForeignScorer(const ForeignTest& test)
+  ForeignScorer(const ForeignTest& test, Columns columns)
       : test_(&test),
+        columns_(columns),
         shown_(test.mark_->profile(), test.shown() ? *test.shown() : detect::TokenText()) {}
+
+  void exclude(const TokenText& text) override { shown_.add(test_->mark_->profile(), text); }
 
   Result<Reading> score(const TokenText& text, std::vector<Sheet>& sheets) override {
     COUNTERMARK_TRY(const detect::ForeignTuples tuples,
@@ -183,6 +196,8 @@ class ForeignScorer final : public Scorer {
     sheet.scores[0].resize(scored.scores.size());
     std::transform(scored.scores.begin(), scored.scores.end(), sheet.scores[0].begin(),
                    [](std::uint64_t score) { return static_cast<std::uint32_t>(score); });
+    if (columns_ == Columns::kScoresAndContexts)
+      detect::contexts(*test_->mark_, tuples, scored.tuples, sheet.contexts);
     Reading out{tuples.text_tokens, tuples.dropped};
     out.dropped.repeated_tuple += tuples.tokens.size() - scored.tuples.size();
     return out;
@@ -190,11 +205,12 @@ class ForeignScorer final : public Scorer {
 
  private:
   const ForeignTest* test_;
+  Columns columns_;
   detect::ShownContexts shown_;
 };
 
-std::unique_ptr<Scorer> ForeignTest::scorer() const {
-  return std::make_unique<ForeignScorer>(*this);
+std::unique_ptr<Scorer> ForeignTest::scorer(Columns columns) const {
+  return std::make_unique<ForeignScorer>(*this, columns);
 }
 
 }  // namespace

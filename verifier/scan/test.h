@@ -29,6 +29,8 @@ struct Sheet {
   std::vector<std::uint64_t> positions{};     // of the token, counted over all scored tokens
   // By lane; units of the law's statistic (tally.h, null_model.h).
   std::vector<std::vector<std::uint32_t>> scores{};
+  // Of each tuple what its score depends on besides the token; only where a scorer is asked for it.
+  std::vector<std::uint64_t> contexts{};
 
   detect::Tally tally(std::size_t lane) const noexcept;
 };
@@ -39,6 +41,7 @@ struct StreamPart {
   std::size_t channel = 0;
   std::size_t first_lane = 0;
   std::uint32_t slots = 1;
+  std::uint8_t layer = 0;  // of the profile
 };
 
 struct Stream {
@@ -57,10 +60,16 @@ struct Reading {
 // it are scored nowhere. None of its segments is scored; null: none.
 using Shown = std::shared_ptr<const detect::TokenText>;
 
+// What a scorer fills of a sheet.
+enum class Columns : std::uint8_t { kScores, kScoresAndContexts };
+
 // Reads one text after the other in memory that it keeps. Not thread-safe.
 class Scorer {
  public:
   virtual ~Scorer() = default;
+
+  // Contexts in these segments that are not scored are scored in no text to come.
+  virtual void exclude(const detect::TokenText& text) = 0;
 
   // The tuples of a text and their scores, a sheet a channel. kMismatch for ids that the profile's
   // vocabulary does not have. O(tokens x lanes).
@@ -75,7 +84,8 @@ class Test {
   Test& operator=(const Test&) = delete;
 
   // For one thread; the test must outlive it.
-  virtual std::unique_ptr<Scorer> scorer() const = 0;
+  std::unique_ptr<Scorer> scorer() const { return scorer(Columns::kScores); }
+  virtual std::unique_ptr<Scorer> scorer(Columns columns) const = 0;
 
   // The same test under a decoy: a random key of the same form.
   virtual std::unique_ptr<const Test> decoy(std::span<const std::uint8_t, 32> seed,
@@ -90,6 +100,9 @@ class Test {
   const NullModel& null_model() const noexcept { return null_model_; }
   // Why the law is only a model, so that the rank among decoys decides; empty: it is proven.
   const std::vector<std::string>& model_reasons() const noexcept { return model_reasons_; }
+  // Whether a context alone says which list or words its tokens are scored by: where it does not,
+  // no tuples at fresh contexts can be told from copies of others.
+  bool tells_contexts_apart() const noexcept { return tells_contexts_apart_; }
   // What the authors were shown besides the documents' own prompts; null: nothing.
   const Shown& shown() const noexcept { return shown_; }
   // Lanes, by channel.
@@ -106,6 +119,7 @@ class Test {
   std::vector<std::string> model_reasons_{};  // NOLINT(*-non-private-member-variables-in-classes)
   std::vector<std::size_t> lanes_{};          // NOLINT(*-non-private-member-variables-in-classes)
   std::vector<Stream> streams_{};             // NOLINT(*-non-private-member-variables-in-classes)
+  bool tells_contexts_apart_ = true;          // NOLINT(*-non-private-member-variables-in-classes)
 
  private:
   detect::Subject subject_;

@@ -110,6 +110,26 @@ EValue tilted(std::uint64_t n, std::uint64_t statistic) noexcept {
   return EValue::mean(each);
 }
 
+EValue green_bet(std::uint64_t n, std::uint64_t greens, std::uint64_t numerator,
+                 std::uint64_t denominator) noexcept {
+  assert(greens <= n && n < std::uint64_t{1} << 30);
+  assert(numerator > 0 && numerator < denominator && denominator < std::uint64_t{1} << 32);
+  // A logarithm below 2^6 in magnitude, in 2^-56 nats, rounded down by more than its error.
+  const auto units = [](double ratio) {
+    const double nats = portable_log(ratio);
+    return static_cast<std::int64_t>(std::floor((nats - std::abs(nats) * 0x1p-43) * 0x1p56));
+  };
+  const double odds = static_cast<double>(denominator - numerator) / static_cast<double>(numerator);
+  std::array<EValue, 6> each;
+  for (std::size_t i = 0; i < each.size(); ++i) {
+    const double part = std::ldexp(1.0, -static_cast<int>(i) - 1);
+    const SignedWide gain = SignedWide{units(1 + part * odds)} * greens;
+    const SignedWide cost = SignedWide{units(1 - part)} * (n - greens);
+    each[i] = EValue::from_units(static_cast<std::int64_t>((gain + cost) >> 24));
+  }
+  return EValue::mean(each);
+}
+
 void SlotEvidence::add(std::uint64_t n, std::span<const std::uint64_t> sums) noexcept {
   if (n == 0) return;
   auto product = products_.begin();

@@ -78,6 +78,16 @@ EValue tilted(std::uint64_t n, std::uint64_t statistic, std::size_t tilt) noexce
 // Their mean: a bet on all of the tilts.
 EValue tilted(std::uint64_t n, std::uint64_t statistic) noexcept;
 
+// The bet on green tokens among n, each green with the probability numerator / denominator by
+// chance: a mean, fixed in advance, over parts 2^-1 … 2^-6 of the product over tokens of what part
+// of them being green by a mark, the rest by chance, makes likelier: 1 + part (1 / probability - 1)
+// of a green one, 1 - part of any other. Of independent tokens each factor has mean 1; of lists of
+// fixed size, of which two tokens may be asked, at most that over all n together (their factors are
+// negatively associated), and token by token only where each list is asked once. greens <= n <
+// 2^30, 0 < numerator < denominator < 2^32.
+EValue green_bet(std::uint64_t n, std::uint64_t greens, std::uint64_t numerator,
+                 std::uint64_t denominator) noexcept;
+
 // One e-value of many documents, each of which may have been drawn under any of R slots of a stream
 // or under none: a mean, fixed in advance, over tilts and over how large a part of the documents is
 // marked (1/2, 1/16, 1/128, 1/1024), of the product over documents of

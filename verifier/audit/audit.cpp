@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "verifier/audit/audit.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "verifier/audit/closed_model.h"
+#include "verifier/audit/open_model.h"
+#include "verifier/audit/served_scores.h"
+#include "verifier/audit/supervised.h"
+#include "verifier/text/inputs.h"
+#include "verifier/text/transcript.h"
+
+namespace countermark::audit {
+namespace {
+
+using detect::Verdict;
+
+// Calls `each` with every record of a file.
+template <typename Reader, typename Each>
+Status read_all(const std::string& path, const AuditOptions::Advance& advance, Each each) {
+  COUNTERMARK_TRY(Reader reader, Reader::open(path));
+  for (;;) {
+    COUNTERMARK_TRY(const auto record, reader.next());
+    if (!record) return {};
+    COUNTERMARK_CHECK(each(*record));
+    advance(1);
+  }
+}
+
+// One audit while its tests run.
+class Auditor {
+ public:
+  explicit Auditor(const AuditOptions& options) : options_(&options), inputs_(&options.inputs) {
+    out_.alpha = options.alpha;
+    out_.share_alpha = options.tuples.share_alpha;
+    if (!options.account.empty()) out_.account = options.account;
+  }
+
+  Result<Audit> run() {
+    std::vector<TestKind> kinds;
+    for (const TestKind kind : kTestKinds)
+      (inputs_->allow(kind) ? kinds : out_.not_run).push_back(kind);
+    if (kinds.empty())
+      return fail(ErrorCode::kInvalidArgument,
+                  "no file is given that says anything of the suspect");
+    // Equal parts: no plan says otherwise.
+    out_.policy = {options_->alpha.scaled(1, kinds.size()), options_->power};
+    for (const TestKind kind : kinds) COUNTERMARK_CHECK(run(kind));
+    return std::move(out_);
+  }
+
+ private:
+  Status run(TestKind kind) {
+    switch (kind) {
+      case TestKind::kServedResponse:
+        return served_response();
+      case TestKind::kSupervisedOpen:
+        return supervised_open();
+      case TestKind::kUnsupervisedOpen:
+        return unsupervised_open();
+      case TestKind::kMarkedOpen:
+        return marked_open();
+      case TestKind::kSupervisedClosed:
+        return closed(true);
+      case TestKind::kUnsupervisedClosed:
+        return closed(false);
+    }
+    return {};
+  }
+
+  Status served_response() {
+    ServedResponse test(out_.account);
+    std::uint64_t record = 0;
+    COUNTERMARK_CHECK(read_all<ServedScoreReader>(
+        inputs_->scores, options_->stage("scores", 0), [&](const ServedScore& score) -> Status {
+          ++record;
+          Status added = test.add(score);
+          if (added) return {};
+          Error error = std::move(added).error();
+          error.field = "record " + std::to_string(record) + ", " + error.field;
+          return fail(std::move(error).in_file(inputs_->scores));
+        }));
+    if (!inputs_->transcripts.empty()) {
+      test.expect_log();
+      COUNTERMARK_CHECK(
+          read_all<text::TranscriptReader>(inputs_->transcripts, options_->stage("transcripts", 0),
+                                           [&](const text::Transcript& transcript) -> Status {
+                                             test.add(transcript);
+                                             return {};
+                                           }));
+    }
+    out_.served = test.finish(out_.policy);
+    return {};
+  }
+
+  Result<scan::Tests> load(const std::vector<text::Document>& shown) const {
+    COUNTERMARK_TRY(scan::Tests tests, options_->load(out_.policy.alpha, shown));
+    if (tests.tests.size() != 1)
+      return fail(ErrorCode::kInvalidArgument, "an audit takes one key under one profile");
+    return tests;
+  }
+
+  // With progress of the decoys.
+  TupleOptions tuple_options() const {
+    TupleOptions out = options_->tuples;
+    if (out.decoys > 0)
+      out.decoy_done = [advance = options_->stage("decoys", out.decoys)] { advance(1); };
+    return out;
+  }
+
+  void add(TestKind kind, scan::Tests tests, TupleFinding finding,
+           std::optional<PredictionsHeader> predictions = {}) {
+    out_.tuples.push_back(TupleTest{kind, std::make_shared<const scan::Tests>(std::move(tests)),
+                                    std::move(finding), std::move(predictions)});
+  }
+
+  static Result<PredictionsHeader> header_of(const std::string& path) {
+    COUNTERMARK_TRY(const PredictionsReader reader, PredictionsReader::open(path));
+    return reader.header();
+  }
+
+  Status unsupervised_open() {
+    COUNTERMARK_TRY(PredictionsHeader header, header_of(inputs_->predictions));
+    COUNTERMARK_TRY(scan::Tests tests, load({}));
+    OpenOptions options;
+    options.progress = options_->stage("tokens", 2 * header.rows);
+    options.tuples = tuple_options();
+    COUNTERMARK_TRY(TupleFinding found,
+                    open_model(tests, inputs_->predictions, options, out_.policy));
+    add(TestKind::kUnsupervisedOpen, std::move(tests), std::move(found), std::move(header));
+    return {};
+  }
+
+  // Tests in a fixed order.
+  Result<TupleFinding> walk_through(const scan::Tests& tests, const Material& material) const {
+    const AuditOptions::Advance advance = options_->stage("tokens", 0);
+    return judge_walk(tests, material, std::nullopt, tuple_options(), out_.policy, advance);
+  }
+
+  Status marked_open() {
+    COUNTERMARK_TRY(PredictionsHeader header, header_of(inputs_->marked_predictions));
+    COUNTERMARK_TRY(scan::Tests tests, load({}));
+    COUNTERMARK_TRY(const Material material, read_marked(inputs_->marked_predictions));
+    COUNTERMARK_TRY(TupleFinding found, walk_through(tests, material));
+    COUNTERMARK_TRY(Check marked, marked_check(tests, material));
+    found.add(std::move(marked));
+    found.add(tokenizer_check(tests, header));
+    add(TestKind::kMarkedOpen, std::move(tests), std::move(found), std::move(header));
+    return {};
+  }
+
+  LogFilter filter_of(const scan::Tests& tests) const {
+    const detect::Subject& subject = tests.tests.front()->subject();
+    // Other systems' servers write no key's name into our logs.
+    return {options_->account, options_->cohort, subject.model.empty() ? "" : subject.key_id,
+            subject.profile};
+  }
+
+  Status supervised_open() {
+    COUNTERMARK_TRY(PredictionsHeader header, header_of(inputs_->log_predictions));
+    COUNTERMARK_TRY(scan::Tests tests, load({}));
+    COUNTERMARK_TRY(const Logged logged, read_transcripts(inputs_->log_predictions,
+                                                          inputs_->transcripts, filter_of(tests)));
+    COUNTERMARK_TRY(TupleFinding found, walk_through(tests, logged.material));
+    found.add(log_check(logged.counts));
+    COUNTERMARK_TRY(Check marked, marked_check(tests, logged.material));
+    found.add(std::move(marked));
+    found.add(tokenizer_check(tests, header));
+    add(TestKind::kSupervisedOpen, std::move(tests), std::move(found), std::move(header));
+    return {};
+  }
+
+  Status closed(bool is_supervised) {
+    COUNTERMARK_TRY(const auto inputs, text::expand_inputs(inputs_->answers));
+    if (std::find(inputs.begin(), inputs.end(), "-") != inputs.end())
+      return fail(ErrorCode::kInvalidArgument,
+                  "answers are read twice, first for their prompts: give files, not '-'");
+    COUNTERMARK_TRY(const Shown shown, read_prompts(inputs, inputs_->reader));
+    COUNTERMARK_TRY(scan::Tests tests, load(shown.prompts));
+    return is_supervised ? supervised_closed(inputs, shown, std::move(tests))
+                         : unsupervised_closed(inputs, shown, std::move(tests));
+  }
+
+  Status supervised_closed(const std::vector<std::string>& inputs, const Shown& shown,
+                           scan::Tests tests) {
+    COUNTERMARK_TRY(const Logged logged,
+                    read_answers(inputs, inputs_->reader, inputs_->transcripts, filter_of(tests),
+                                 tests.tokenizers.front().get()));
+    COUNTERMARK_TRY(TupleFinding found, walk_through(tests, logged.material));
+    const Walk& walk = found.sequence->walk;
+    found.add(log_check(logged.counts));
+    found.add(echo_check(walk.dropped, walk.contexts));
+    found.add(prompts_check(shown));
+    add(TestKind::kSupervisedClosed, std::move(tests), std::move(found));
+    return {};
+  }
+
+  Status unsupervised_closed(const std::vector<std::string>& inputs, const Shown& shown,
+                             scan::Tests tests) {
+    ClosedOptions options;
+    options.inputs = inputs;
+    options.reader = inputs_->reader;
+    options.progress = [advance = options_->stage("answers", shown.answers),
+                        done = std::uint64_t{0}](std::uint64_t documents) mutable {
+      advance(documents - done);
+      done = documents;
+    };
+    options.tuples = tuple_options();
+    COUNTERMARK_TRY(TupleFinding found, closed_model(tests, shown, options, out_.policy));
+    add(TestKind::kUnsupervisedClosed, std::move(tests), std::move(found));
+    return {};
+  }
+
+  const AuditOptions* options_;
+  const Inputs* inputs_;
+  Audit out_{};
+};
+
+}  // namespace
+
+const char* kind_name(TestKind kind) noexcept {
+  switch (kind) {
+    case TestKind::kServedResponse:
+      return "served-response";
+    case TestKind::kSupervisedOpen:
+      return "supervised-open";
+    case TestKind::kUnsupervisedOpen:
+      return "unsupervised-open";
+    case TestKind::kMarkedOpen:
+      return "marked-open";
+    case TestKind::kSupervisedClosed:
+      return "supervised-closed";
+    case TestKind::kUnsupervisedClosed:
+      return "unsupervised-closed";
+  }
+  return "";
+}
+
+const char* kind_needs(TestKind kind) noexcept {
+  switch (kind) {
+    case TestKind::kServedResponse:
+      return "--scores: how the suspect rates served answers";
+    case TestKind::kSupervisedOpen:
+      return "--log-predictions, --transcripts, -k and -p: what it predicts while it reads marked "
+             "answers that were served";
+    case TestKind::kUnsupervisedOpen:
+      return "--predictions, -k and -p: what it predicts while it reads a text";
+    case TestKind::kMarkedOpen:
+      return "--marked-predictions, -k and -p: what it predicts while it reads a marked text";
+    case TestKind::kSupervisedClosed:
+      return "--answers, --transcripts, -k and -p: what it answers to prompts of served answers";
+    case TestKind::kUnsupervisedClosed:
+      return "--answers, -k and -p: what the suspect answers";
+  }
+  return "";
+}
+
+bool Inputs::allow(TestKind kind) const noexcept {
+  switch (kind) {
+    case TestKind::kServedResponse:
+      return !scores.empty();
+    case TestKind::kSupervisedOpen:
+      return !log_predictions.empty() && !transcripts.empty();
+    case TestKind::kUnsupervisedOpen:
+      return !predictions.empty();
+    case TestKind::kMarkedOpen:
+      return !marked_predictions.empty();
+    case TestKind::kSupervisedClosed:
+      return !answers.empty() && !transcripts.empty();
+    case TestKind::kUnsupervisedClosed:
+      return !answers.empty();
+  }
+  return false;
+}
+
+Result<Audit> audit(const AuditOptions& options) { return Auditor(options).run(); }
+
+Verdict verdict_of(const Audit& audit) noexcept {
+  std::vector<Verdict> all;
+  if (audit.served) all.push_back(audit.served->verdict);
+  for (const TupleTest& test : audit.tuples) all.push_back(test.finding.verdict);
+  for (const Verdict first : {Verdict::kDetected, Verdict::kWithheld, Verdict::kNotDetected})
+    if (std::find(all.begin(), all.end(), first) != all.end()) return first;
+  return Verdict::kInconclusive;
+}
+
+}  // namespace countermark::audit
