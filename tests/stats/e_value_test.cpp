@@ -3,6 +3,7 @@
 // under the null.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/multiprecision/cpp_bin_float.hpp>
 #include <cmath>
 #include <vector>
@@ -85,6 +86,51 @@ TEST(EValue, TiltedIsTheFormula) {
       expect_just_below(tilted(n, statistic, tilt),
                         n * log(1 - d) + d * ldexp(Float(statistic), -20));
     }
+  }
+}
+
+TEST(EValue, GreenBetIsTheFormula) {
+  RandomNumbers random(7);
+  for (const auto& [a, b] : {std::pair<std::uint64_t, std::uint64_t>{1, 4},
+                             {12'800, 32'000},
+                             {1, 2},
+                             {1, (std::uint64_t{1} << 32) - 1},
+                             {999, 1'000}})
+    for (const std::uint64_t n : {0ull, 1ull, 300ull, 1'000'000ull, (1ull << 30) - 1}) {
+      const std::uint64_t greens = n == 0 ? 0 : random.below(static_cast<std::uint32_t>(n) + 1);
+      std::vector<Float> terms;
+      Float size = 0;
+      for (int k = 1; k <= 6; ++k) {
+        const Float part = ldexp(Float(1), -k);
+        const Float gain = greens * log(1 + part * Float(b - a) / a);
+        const Float loss = (n - greens) * log(1 - part);
+        terms.push_back(gain + loss);
+        size = std::max(size, Float(gain - loss));
+      }
+      const Float largest = *std::max_element(terms.begin(), terms.end());
+      if (largest > Float(1u << 30)) continue;  // more than can be held
+      Float sum = 0;
+      for (const Float& term : terms) sum += exp(term - largest);
+      const Float exact = largest + log(sum / 6);
+      const EValue e = green_bet(n, greens, a, b);
+      EXPECT_LE(nats(e), exact);
+      EXPECT_GE(nats(e), exact - ldexp(Float(2), -32) - size * ldexp(Float(1), -42)) << exact;
+    }
+}
+
+TEST(EValueLaws, GreenBetHasMeanOne) {
+  // All of the law is summed: 12 tokens.
+  constexpr int kTokens = 12;
+  for (const auto& [a, b] : {std::pair<std::uint64_t, std::uint64_t>{1, 4}, {1, 2}, {9, 10}}) {
+    const double green = static_cast<double>(a) / static_cast<double>(b);
+    double mean = 0, ways = 1;
+    for (int g = 0; g <= kTokens; ++g) {
+      mean += ways * std::pow(green, g) * std::pow(1 - green, kTokens - g) *
+              std::pow(10.0, green_bet(kTokens, static_cast<std::uint64_t>(g), a, b).log10());
+      ways = ways * (kTokens - g) / (g + 1);
+    }
+    EXPECT_NEAR(mean, 1, 1e-8);
+    EXPECT_LE(mean, 1);
   }
 }
 

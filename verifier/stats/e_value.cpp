@@ -125,7 +125,9 @@ EValue green_bet(std::uint64_t n, std::uint64_t greens, std::uint64_t numerator,
     const double part = std::ldexp(1.0, -static_cast<int>(i) - 1);
     const SignedWide gain = SignedWide{units(1 + part * odds)} * greens;
     const SignedWide cost = SignedWide{units(1 - part)} * (n - greens);
-    each[i] = EValue::from_units(static_cast<std::int64_t>((gain + cost) >> 24));
+    constexpr SignedWide kMost = std::numeric_limits<std::int64_t>::max();
+    each[i] = EValue::from_units(
+        static_cast<std::int64_t>(std::clamp<SignedWide>((gain + cost) >> 24, -kMost, kMost)));
   }
   return EValue::mean(each);
 }
