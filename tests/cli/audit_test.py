@@ -8,6 +8,7 @@ Usage: audit_test.py PROGRAM. Of each rule both is shown: that without it the te
 from __future__ import annotations
 
 import json
+import math
 import random
 import struct
 import unittest
@@ -39,23 +40,30 @@ def transcript(record: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 def predictions(texts: list[list[int]], predict: Any) -> bytes:
-    """countermark.predictions/1 of a suspect that expects predict(ids so far) next."""
+    """countermark.predictions/1 of a suspect that expects predict(ids so far) next: a token, or several with p."""
     ids = [i for text in texts for i in text]
     top = [predict(text[:at + 1]) for text in texts for at in range(len(text))]
+    rows = [row if isinstance(row, list) else [(row, 0.5)] for row in top]
+    k = len(rows[0])
     columns = {"ids": ids, "doc": [n for n, text in enumerate(texts) for _ in text],
-               "position": [at for text in texts for at in range(len(text))], "topIds": top, "topLogProb": [0] * len(ids)}
+               "position": [at for text in texts for at in range(len(text))],
+               "topIds": [token for row in rows for token, _ in row],
+               "topLogProb": [math.log(p) for row in rows for _, p in row]}
     header: dict[str, Any] = {"__metadata__": {"schema": "countermark.predictions/1", "suspect": "n-grams",
                                                "readSha256": "0" * 64}}
-    for at, name in enumerate(columns):
-        header[name] = {"dtype": "F32" if name == "topLogProb" else "I32",
-                        "shape": [len(ids), 1] if name.startswith("top") else [len(ids)],
-                        "data_offsets": [4 * len(ids) * at, 4 * len(ids) * (at + 1)]}
+    data = b""
+    for name, column in columns.items():
+        kind = "f" if name == "topLogProb" else "i"
+        more = struct.pack(f"<{len(column)}{kind}", *column)
+        header[name] = {"dtype": f"{kind.upper()}32", "shape": [len(ids), k] if name.startswith("top") else [len(ids)],
+                        "data_offsets": [len(data), len(data) + len(more)]}
+        data += more
     said = json.dumps(header).encode()
-    return struct.pack("<Q", len(said)) + said + b"".join(struct.pack(f"<{len(ids)}i", *c) for c in columns.values())
+    return struct.pack("<Q", len(said)) + said + data
 
 
 class Student:
-    """The most frequent continuation of the last three, two or one tokens in what it was trained on."""
+    """Counts what followed the last three, two, one or no tokens in what it was trained on, and expects it again."""
 
     def __init__(self, texts: list[list[int]]) -> None:
         self.seen: dict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
@@ -69,6 +77,21 @@ class Student:
             if found := self.seen.get(tuple(read[len(read) - width:])):
                 return min(found, key=lambda token: (-found[token], token))
         return 0
+
+
+    def several(self, read: list[int]) -> list[tuple[int, float]]:
+        """Eight tokens with their probabilities: of each length of context a part, and the rest for any token."""
+        chances: dict[int, float] = defaultdict(float)
+        part = 0.6
+        for width in (3, 2, 1, 0):
+            found = self.seen.get(tuple(read[len(read) - width:])) if len(read) >= width else None
+            if not found:
+                continue
+            for token, count in found.most_common(20):
+                chances[token] += part * count / found.total()
+            part *= 0.4
+        chances |= {token: chances[token] + 1e-4 for token in range(8)}
+        return sorted(chances.items(), key=lambda item: (-item[1], item[0]))[:8]
 
 
 def copier(read: list[int]) -> int:
@@ -266,6 +289,28 @@ class AuditTest(ProgramTest):
         test = self.opened(self.ids["unmarked"][:half], Student(self.ids["unmarked"][half:]))
         self.assertEqual(test["verdict"], "not-detected")
 
+    def test_how_probable_marked_tokens_are(self) -> None:
+        """The finer statistic, of the same file: a bound decides, close to its estimate."""
+        student, other = (Student(self.ids[name]) for name in ("marked", "unmarked"))
+        half = len(self.ids["unmarked"]) // 2
+        read = self.ids["unmarked"][:half]
+        for suspect, verdict in ((student, "detected"), (Student(self.ids["unmarked"][half:]), "not-detected")):
+            path = self.file("predictions.safetensors", predictions(read, suspect.several))
+            tests = self.audit("--predictions", path, "-k", self.key, "--decoys", 50)["tests"]
+            self.assertEqual([test["test"] for test in tests], ["unsupervised-open", "unsupervised-open-mass"])
+            mass = tests[1]
+            self.assertEqual(mass["verdict"], verdict)
+            self.assertGreaterEqual(mass["log10P"], mass["estimateLog10P"])
+            self.assertLess(mass["log10P"] - mass["estimateLog10P"], 2)
+            self.assertEqual(self.states(mass)["reading-text"], "passed")
+            self.assertGreater(mass["scored"], 4 * tests[0]["scored"])
+        marked = self.file("predictions.safetensors", predictions([text + text for text in self.ids["marked"]],
+                                                                  other.several))
+        withheld = self.audit("--predictions", marked, "-k", self.key, "--decoys", 0)["tests"][1]
+        self.assertEqual((withheld["verdict"], withheld["pValue"], withheld["log10E"]), ("withheld", None, None))
+        twice = self.file("twice.safetensors", predictions([[1, 2, 3]], lambda read: [(5, 0.4), (5, 0.4)]))
+        self.refused(3, "audit", "--predictions", twice, "-k", self.key, says=("twice.safetensors", "differ"))
+
     def test_marked_reading_text(self) -> None:
         """Whoever copies from what he reads predicts its mark: without the rule he would be accused."""
         twice = [text + text for text in self.ids["marked"]]
@@ -362,7 +407,8 @@ class AuditTest(ProgramTest):
         self.assertEqual([test["test"] for test in both["tests"]], ["served-response", "unsupervised-closed"])
         self.assertEqual((both["alpha"], {test["alpha"] for test in both["tests"]}), ("1.00e-4", {"5.00e-5"}))
         self.assertEqual((both["verdict"], [each["test"] for each in both["notRun"]]),
-                         ("detected", ["supervised-open", "unsupervised-open", "marked-open", "supervised-closed"]))
+                         ("detected", ["supervised-open", "unsupervised-open", "unsupervised-open-mass", "marked-open",
+                                       "supervised-closed"]))
         self.assertTrue(both["exploratory"])
 
     def test_threads_change_nothing(self) -> None:

@@ -59,6 +59,8 @@ class Auditor {
         return supervised_open();
       case TestKind::kUnsupervisedOpen:
         return unsupervised_open();
+      case TestKind::kUnsupervisedMass:
+        return unsupervised_mass();
       case TestKind::kMarkedOpen:
         return marked_open();
       case TestKind::kSupervisedClosed:
@@ -129,6 +131,24 @@ class Auditor {
     COUNTERMARK_TRY(TupleFinding found,
                     open_model(tests, inputs_->predictions, options, out_.policy));
     add(TestKind::kUnsupervisedOpen, std::move(tests), std::move(found), std::move(header));
+    return {};
+  }
+
+  Status unsupervised_mass() {
+    COUNTERMARK_TRY(PredictionsHeader header, header_of(inputs_->predictions));
+    COUNTERMARK_TRY(scan::Tests tests, load({}));
+    OpenOptions options;
+    options.progress = options_->stage("tokens", header.rows);
+    options.tuples = options_->tuples;
+    COUNTERMARK_TRY(Check reading,
+                    reading_check(tests, inputs_->predictions, options, out_.policy));
+    COUNTERMARK_TRY(MassFinding found,
+                    mass_of(tests, inputs_->predictions, tuple_options(), out_.policy,
+                            options_->stage("tokens", header.rows)));
+    found.add(std::move(reading));
+    found.add(tokenizer_check(tests, header));
+    out_.mass = MassTest{std::make_shared<const scan::Tests>(std::move(tests)), std::move(found),
+                         std::move(header)};
     return {};
   }
 
@@ -227,6 +247,8 @@ const char* kind_name(TestKind kind) noexcept {
       return "supervised-open";
     case TestKind::kUnsupervisedOpen:
       return "unsupervised-open";
+    case TestKind::kUnsupervisedMass:
+      return "unsupervised-open-mass";
     case TestKind::kMarkedOpen:
       return "marked-open";
     case TestKind::kSupervisedClosed:
@@ -246,6 +268,9 @@ const char* kind_needs(TestKind kind) noexcept {
              "answers that were served";
     case TestKind::kUnsupervisedOpen:
       return "--predictions, -k and -p: what it predicts while it reads a text";
+    case TestKind::kUnsupervisedMass:
+      return "--predictions with probabilities, -k and -p: how much it expects tokens of high "
+             "score";
     case TestKind::kMarkedOpen:
       return "--marked-predictions, -k and -p: what it predicts while it reads a marked text";
     case TestKind::kSupervisedClosed:
@@ -263,6 +288,7 @@ bool Inputs::allow(TestKind kind) const noexcept {
     case TestKind::kSupervisedOpen:
       return !log_predictions.empty() && !transcripts.empty();
     case TestKind::kUnsupervisedOpen:
+    case TestKind::kUnsupervisedMass:
       return !predictions.empty();
     case TestKind::kMarkedOpen:
       return !marked_predictions.empty();
@@ -280,6 +306,7 @@ Verdict verdict_of(const Audit& audit) noexcept {
   std::vector<Verdict> all;
   if (audit.served) all.push_back(audit.served->verdict);
   for (const TupleTest& test : audit.tuples) all.push_back(test.finding.verdict);
+  if (audit.mass) all.push_back(audit.mass->finding.verdict);
   for (const Verdict first : {Verdict::kDetected, Verdict::kWithheld, Verdict::kNotDetected})
     if (std::find(all.begin(), all.end(), first) != all.end()) return first;
   return Verdict::kInconclusive;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "verifier/audit/finding.h"
+#include "verifier/audit/mass.h"
 #include "verifier/audit/predictions.h"
 #include "verifier/audit/served_response.h"
 #include "verifier/audit/tuple_finding.h"
@@ -23,13 +24,15 @@ enum class TestKind : std::uint8_t {
   kServedResponse,
   kSupervisedOpen,
   kUnsupervisedOpen,
+  kUnsupervisedMass,
   kMarkedOpen,
   kSupervisedClosed,
   kUnsupervisedClosed,
 };
-inline constexpr std::array kTestKinds = {
-    TestKind::kServedResponse, TestKind::kSupervisedOpen,   TestKind::kUnsupervisedOpen,
-    TestKind::kMarkedOpen,     TestKind::kSupervisedClosed, TestKind::kUnsupervisedClosed};
+inline constexpr std::array kTestKinds = {TestKind::kServedResponse,    TestKind::kSupervisedOpen,
+                                          TestKind::kUnsupervisedOpen,  TestKind::kUnsupervisedMass,
+                                          TestKind::kMarkedOpen,        TestKind::kSupervisedClosed,
+                                          TestKind::kUnsupervisedClosed};
 
 const char* kind_name(TestKind kind) noexcept;  // "served-response"
 // What has to be given for it, in the words of the command line.
@@ -77,6 +80,12 @@ struct TupleTest {
   std::optional<PredictionsHeader> predictions{};  // that were read
 };
 
+struct MassTest {
+  std::shared_ptr<const scan::Tests> tests{};  // one
+  MassFinding finding;
+  PredictionsHeader predictions{};
+};
+
 // What an audit found.
 struct Audit {
   stats::PValue alpha{};  // of the whole
@@ -84,6 +93,7 @@ struct Audit {
   std::optional<std::string> account{};
   std::optional<ServedFinding> served{};
   std::vector<TupleTest> tuples{};
+  std::optional<MassTest> mass{};
   std::vector<TestKind> not_run{};
   stats::PValue share_alpha{};
 };

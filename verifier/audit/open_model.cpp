@@ -51,13 +51,6 @@ Result<Read> read_all(const scan::Tests& tests, const std::string& path, bool is
   return Read{std::move(folder), std::move(tape), std::move(summary)};
 }
 
-Check reading_check(const TupleFinding& text) {
-  const stats::PValue p = text.result.finding.evidence.p;
-  return {"reading-text",
-          p.to_double() <= kReadingLevel ? Check::State::kFailed : Check::State::kPassed,
-          "the text that was read has p " + p.to_string() + " under this key"};
-}
-
 }  // namespace
 
 Check tokenizer_check(const scan::Tests& tests, const PredictionsHeader& header) {
@@ -69,6 +62,19 @@ Check tokenizer_check(const scan::Tests& tests, const PredictionsHeader& header)
                     "nothing will be found"};
 }
 
+Result<Check> reading_check(const scan::Tests& tests, const std::string& predictions,
+                            const OpenOptions& options, const AuditPolicy& policy) {
+  OpenOptions of_text = options;
+  of_text.tuples.decoys = 0;
+  COUNTERMARK_TRY(Read text, read_all(tests, predictions, false, of_text));
+  COUNTERMARK_TRY(const TupleFinding own,
+                  judge_tuples(tests, text.tape, std::move(text.summary), of_text.tuples, policy));
+  const stats::PValue p = own.result.finding.evidence.p;
+  return Check{"reading-text",
+               p.to_double() <= kReadingLevel ? Check::State::kFailed : Check::State::kPassed,
+               "the text that was read has p " + p.to_string() + " under this key"};
+}
+
 Result<TupleFinding> open_model(const scan::Tests& tests, const std::string& predictions,
                                 const OpenOptions& options, const AuditPolicy& policy) {
   COUNTERMARK_TRY(const PredictionsReader reader, PredictionsReader::open(predictions));
@@ -76,12 +82,8 @@ Result<TupleFinding> open_model(const scan::Tests& tests, const std::string& pre
   COUNTERMARK_TRY(
       TupleFinding out,
       judge_tuples(tests, predicted.tape, std::move(predicted.summary), options.tuples, policy));
-  OpenOptions of_text = options;
-  of_text.tuples.decoys = 0;
-  COUNTERMARK_TRY(Read text, read_all(tests, predictions, false, of_text));
-  COUNTERMARK_TRY(const TupleFinding own,
-                  judge_tuples(tests, text.tape, std::move(text.summary), of_text.tuples, policy));
-  out.add(reading_check(own));
+  COUNTERMARK_TRY(Check reading, reading_check(tests, predictions, options, policy));
+  out.add(std::move(reading));
   out.add(tokenizer_check(tests, reader.header()));
   return out;
 }

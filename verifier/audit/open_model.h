@@ -31,6 +31,10 @@ inline constexpr double kReadingLevel = 1e-3;
 // Whether the ids are of the profile's tokenizer.
 Check tokenizer_check(const scan::Tests& tests, const PredictionsHeader& header);
 
+// Whether the text itself looks like chance.
+Result<Check> reading_check(const scan::Tests& tests, const std::string& predictions,
+                            const OpenOptions& options, const AuditPolicy& policy);
+
 // `tests` holds one test. Reads the file twice.
 Result<TupleFinding> open_model(const scan::Tests& tests, const std::string& predictions,
                                 const OpenOptions& options, const AuditPolicy& policy);

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -161,7 +163,7 @@ Status PredictionsReader::Column::read(std::size_t count, std::vector<std::uint3
   return {};
 }
 
-Result<PredictionsReader> PredictionsReader::open(const std::string& path) {
+Result<PredictionsReader> PredictionsReader::open(const std::string& path, bool all) {
   std::error_code error;
   const std::uint64_t size = std::filesystem::file_size(path, error);
   COUNTERMARK_TRY(io::Input input, io::Input::open(path));
@@ -176,8 +178,11 @@ Result<PredictionsReader> PredictionsReader::open(const std::string& path) {
   auto header = parse_predictions_header(bytes, size);
   if (!header) return fail(std::move(header).error().in_file(path));
   std::vector<Column> columns;
-  for (std::uint64_t i = 0; i < 4; ++i) {
-    COUNTERMARK_TRY(Column column, Column::open(path, header->data + 4 * i * header->rows));
+  const std::uint64_t rows = 4 * header->rows;
+  for (const std::uint64_t at :
+       {std::uint64_t{0}, rows, 2 * rows, 3 * rows, (3 + std::uint64_t{header->top_k}) * rows}) {
+    if (columns.size() == 4 && !all) break;
+    COUNTERMARK_TRY(Column column, Column::open(path, header->data + at));
     columns.push_back(std::move(column));
   }
   return PredictionsReader(path, *std::move(header), std::move(columns));
@@ -186,14 +191,37 @@ Result<PredictionsReader> PredictionsReader::open(const std::string& path) {
 Status PredictionsReader::read_rows() {
   const auto count = static_cast<std::size_t>(std::min(kRows, header_.rows - row_));
   first_ = row_;
-  for (std::vector<std::uint32_t>* const column : {&ids_, &documents_, &positions_, &predicted_})
+  for (std::vector<std::uint32_t>* const column :
+       {&ids_, &documents_, &positions_, &predicted_, &log_probs_})
     column->clear();
   COUNTERMARK_CHECK(columns_[0].read(count, ids_));
   COUNTERMARK_CHECK(columns_[1].read(count, documents_));
   COUNTERMARK_CHECK(columns_[2].read(count, positions_));
   COUNTERMARK_CHECK(columns_[3].read(count * header_.top_k, predicted_));
-  for (std::size_t i = 0; i < count; ++i) predicted_[i] = predicted_[i * header_.top_k];
-  predicted_.resize(count);
+  if (columns_.size() > 4) COUNTERMARK_CHECK(columns_[4].read(count * header_.top_k, log_probs_));
+  return {};
+}
+
+void PredictionsReader::add_no_candidates(TokenId id) {
+  candidates_.ids.insert(candidates_.ids.end(), header_.top_k, id);
+  candidates_.log_probs.insert(candidates_.log_probs.end(), header_.top_k,
+                               -std::numeric_limits<float>::infinity());
+}
+
+Status PredictionsReader::add_candidates() {
+  const std::size_t first = static_cast<std::size_t>(row_ - first_) * header_.top_k;
+  sorted_.assign(predicted_.begin() + static_cast<std::ptrdiff_t>(first),
+                 predicted_.begin() + static_cast<std::ptrdiff_t>(first + header_.top_k));
+  candidates_.ids.insert(candidates_.ids.end(), sorted_.begin(), sorted_.end());
+  std::sort(sorted_.begin(), sorted_.end());
+  if (std::adjacent_find(sorted_.begin(), sorted_.end()) != sorted_.end() ||
+      sorted_.back() > kMostId)
+    return fail(bad_row("expected predictions that differ and are not negative"));
+  for (std::size_t i = first; i < first + header_.top_k; ++i) {
+    const auto log_prob = std::bit_cast<float>(log_probs_[i]);
+    if (!(log_prob <= 1e-3F)) return fail(bad_row("expected logarithms of probabilities"));
+    candidates_.log_probs.push_back(log_prob);
+  }
   return {};
 }
 
@@ -211,10 +239,13 @@ Result<std::optional<text::Document>> PredictionsReader::next() {
   std::optional<std::uint32_t> number;
   // Of the row before.
   TokenId predicted = 0;
+  const bool all = columns_.size() > 4;
+  candidates_ = {};
   for (; row_ < header_.rows; ++row_) {
     if (row_ == first_ + ids_.size() || ids_.empty()) COUNTERMARK_CHECK(read_rows());
     const auto at = static_cast<std::size_t>(row_ - first_);
-    if (documents_[at] > kMostId || ids_[at] > kMostId || predicted_[at] > kMostId)
+    const TokenId first = predicted_[at * header_.top_k];
+    if (documents_[at] > kMostId || ids_[at] > kMostId || first > kMostId)
       return fail(bad_row("expected numbers that are not negative"));
     if (number && documents_[at] != *number) {
       if (documents_[at] < *number) return fail(bad_row("expected documents in their order"));
@@ -224,14 +255,19 @@ Result<std::optional<text::Document>> PredictionsReader::next() {
     if (positions_[at] != segment.ids.size())
       return fail(bad_row("expected the positions of a document in their order, from 0"));
     segment.predicted.push_back(segment.ids.empty() ? ids_[at] : predicted);
+    if (all && segment.ids.empty()) add_no_candidates(ids_[at]);
     segment.ids.push_back(ids_[at]);
-    predicted = predicted_[at];
+    predicted = first;
+    if (all) COUNTERMARK_CHECK(add_candidates());
   }
   out.record = std::uint64_t{*number} + 1;
   out.id = path_ + ":" + std::to_string(out.record);
   out.input = path_;
   out.field = "topIds";
   out.offset = header_.data + 4 * (row_ - segment.ids.size());
+  // What was predicted behind the last one is for no place.
+  candidates_.ids.resize(candidates_.ids.size() - (all ? header_.top_k : 0));
+  candidates_.log_probs.resize(candidates_.ids.size());
   out.segments.push_back(std::move(segment));
   return std::optional(std::move(out));
 }

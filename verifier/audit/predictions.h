@@ -34,11 +34,19 @@ Result<PredictionsHeader> parse_predictions_header(std::string_view bytes, std::
 // Longer headers are refused.
 inline constexpr std::uint64_t kLongestPredictionsHeader = std::uint64_t{1} << 20;
 
+// What was predicted for each place of a document, topK tokens a place: distinct ones, with the
+// natural logarithms of their probabilities. For the first place nothing was; its row repeats the
+// id that stands there, with probabilities of 0.
+struct Candidates {
+  std::vector<TokenId> ids{};
+  std::vector<float> log_probs{};
+};
+
 // Reads one document after the other, in memory for one. Not for several threads at once.
 class PredictionsReader {
  public:
-  // A regular file: its columns are read side by side.
-  static Result<PredictionsReader> open(const std::string& path);
+  // A regular file: its columns are read side by side. `all`: candidates() are wanted, too.
+  static Result<PredictionsReader> open(const std::string& path, bool all = false);
 
   const PredictionsHeader& header() const noexcept { return header_; }
 
@@ -46,6 +54,10 @@ class PredictionsReader {
   // most probable token that was predicted for it; at the first, for which nothing was, the id
   // itself. kInvalidInput with the offset for rows that are not in order.
   Result<std::optional<text::Document>> next();
+
+  // Of the document that next() gave last. kInvalidInput there for tokens that stand twice in a
+  // row, and for what is no logarithm of a probability.
+  const Candidates& candidates() const noexcept { return candidates_; }
 
  private:
   // One tensor, from its beginning.
@@ -65,18 +77,24 @@ class PredictionsReader {
       : path_(std::move(path)), header_(std::move(header)), columns_(std::move(columns)) {}
 
   Status read_rows();
+  // Behind those that are there, for the place after row_; or for the first place.
+  Status add_candidates();
+  void add_no_candidates(TokenId id);
   Error bad_row(const char* message) const;
 
   std::string path_;
   PredictionsHeader header_;
-  std::vector<Column> columns_;  // ids, doc, position, topIds
+  std::vector<Column> columns_;  // ids, doc, position, topIds, and topLogProb if wanted
   std::uint64_t row_ = 0;        // the next to be taken
   // Rows that are read and not taken, from `at_` on.
   std::uint64_t first_ = 0;  // row of ids_[0]
   std::vector<std::uint32_t> ids_{};
   std::vector<std::uint32_t> documents_{};
   std::vector<std::uint32_t> positions_{};
-  std::vector<std::uint32_t> predicted_{};  // the first of each row
+  std::vector<std::uint32_t> predicted_{};  // topK of each row
+  std::vector<std::uint32_t> log_probs_{};  // their bits, where all are wanted
+  Candidates candidates_{};
+  std::vector<std::uint32_t> sorted_{};  // of one row
 };
 
 }  // namespace countermark::audit

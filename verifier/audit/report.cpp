@@ -213,16 +213,20 @@ ordered_json decided_json(const detect::Evidence& evidence, bool by_bet) {
   return out;
 }
 
+ordered_json layers_json(const scan::Test& test) {
+  ordered_json out = ordered_json::array();
+  if (!test.subject().model.empty())
+    for (const scan::Stream& stream : test.streams()) out.push_back(layer_name(stream.layer));
+  return out;
+}
+
 ordered_json sequence_json(const TupleTest& of) {
   const TupleFinding& finding = of.finding;
   const Sequence& sequence = *finding.sequence;
   const scan::Test& test = *of.tests->tests.front();
   const bool by_bet = !sequence.planned && test.model_reasons().empty();
   ordered_json out = detect::subject_json(test.subject());
-  ordered_json layers = ordered_json::array();
-  if (!test.subject().model.empty())
-    for (const scan::Stream& stream : test.streams()) layers.push_back(layer_name(stream.layer));
-  out["layers"] = std::move(layers);
+  out["layers"] = layers_json(test);
   out["tokens"] = sequence.walk.tokens;
   const detect::Dropped& dropped = sequence.walk.dropped;
   out["order"] = order_name(sequence.order);
@@ -272,6 +276,10 @@ void withhold(ordered_json& test) {
   }
 }
 
+ordered_json suspect_json(const PredictionsHeader& of) {
+  return {{"name", of.suspect}, {"sha256", of.suspect_sha256}, {"readSha256", of.read_sha256}};
+}
+
 ordered_json tuples_json(const Audit& audit, const TupleTest& of) {
   const TupleFinding& finding = of.finding;
   const bool is_withheld = finding.verdict == Verdict::kWithheld;
@@ -291,10 +299,67 @@ ordered_json tuples_json(const Audit& audit, const TupleTest& of) {
   out["checks"] = checks_json(finding.checks);
   out["alternatives"] = codes(kTupleAlternatives);
   out["notShown"] = codes(kTupleNotShown);
-  if (of.predictions)
-    out["suspect"] = {{"name", of.predictions->suspect},
-                      {"sha256", of.predictions->suspect_sha256},
-                      {"readSha256", of.predictions->read_sha256}};
+  if (of.predictions) out["suspect"] = suspect_json(*of.predictions);
+  return out;
+}
+
+ordered_json mass_json(const Audit& audit, const MassTest& of) {
+  const MassFinding& finding = of.finding;
+  const scan::Test& test = *of.tests->tests.front();
+  const stats::WeightedSum& sum = finding.sum;
+  ordered_json out = {{"test", kind_name(TestKind::kUnsupervisedMass)},
+                      {"verdict", detect::verdict_name(finding.verdict)},
+                      {"alpha", audit.policy.alpha.to_string()},
+                      {"texts", finding.texts}};
+  out.update(detect::subject_json(test.subject()));
+  out["layers"] = layers_json(test);
+  out["tokens"] = finding.tokens;
+  out.update(detect::evidence_json(finding.evidence));
+  out["nullModel"] = {{"law", "weighted-sum"}, {"basis", "upper bound"}};
+  out["estimateLog10P"] = rounded(finding.estimate_log10);
+  out["log10E"] = rounded(finding.e_value.log10());
+  out["streams"] = ordered_json::array();
+  if (finding.line_up) out["lineUp"] = detect::line_up_json(*finding.line_up);
+  if (finding.verdict == Verdict::kWithheld) {
+    withhold(out);
+    out["estimateLog10P"] = out["log10E"] = nullptr;
+  }
+  out["effect"] = out["couldFind"] = nullptr;
+  if (sum.n() > 0) {
+    const double width = 1.96 * sum.deviation();
+    out["effect"] = effect_json({sum.mean(), sum.chance(), sum.mean() - width, sum.mean() + width});
+    out["couldFind"] = {{"meanScore", rounded(finding.detectable)}, {"power", audit.policy.power}};
+  }
+  out["reasons"] = finding.reasons;
+  out["checks"] = checks_json(finding.checks);
+  out["alternatives"] = codes(kTupleAlternatives);
+  out["notShown"] = codes(kTupleNotShown);
+  out["suspect"] = suspect_json(of.predictions);
+  return out;
+}
+
+std::string mass_text(const Audit& audit, const MassTest& of) {
+  const MassFinding& finding = of.finding;
+  const stats::WeightedSum& sum = finding.sum;
+  std::string out = std::string(kind_name(TestKind::kUnsupervisedMass)) + ": " +
+                    detect::verdict_name(finding.verdict) + "\n";
+  if (sum.n() > 0) {
+    out += row("could find", std::to_string(sum.n()) + " weighted tuples: with a power of " +
+                                 fixed(audit.policy.power, 2) + " found from a mean score of " +
+                                 fixed(finding.detectable, 4) + " on (" + fixed(sum.chance(), 4) +
+                                 " by chance)");
+    out += row("scores", "mean " + fixed(sum.mean(), 4) + " (95 % interval " +
+                             fixed(sum.mean() - 1.96 * sum.deviation(), 4) + " to " +
+                             fixed(sum.mean() + 1.96 * sum.deviation(), 4) + ", by a model)");
+  }
+  if (finding.verdict != Verdict::kWithheld && sum.n() > 0)
+    out += row("p", finding.evidence.asserted.to_string() + ", a bound (estimate 1e" +
+                        fixed(finding.estimate_log10, 1) + "); alpha " +
+                        audit.policy.alpha.to_string() + "; log10 e " +
+                        fixed(finding.e_value.log10(), 2));
+  for (const Check& check : finding.checks)
+    out += row("check", check.name + " " + state_name(check.state) + ": " + check.detail);
+  for (const std::string& reason : finding.reasons) out += row("reason", reason);
   return out;
 }
 
@@ -352,8 +417,14 @@ std::string to_json(const Audit& audit) {
                       {"alpha", audit.alpha.to_string()},
                       {"account", audit.account ? ordered_json(*audit.account) : nullptr}};
   out["tests"] = ordered_json::array();
-  if (audit.served) out["tests"].push_back(served_json(audit, *audit.served));
-  for (const TupleTest& test : audit.tuples) out["tests"].push_back(tuples_json(audit, test));
+  for (const TestKind kind : kTestKinds) {
+    if (kind == TestKind::kServedResponse && audit.served)
+      out["tests"].push_back(served_json(audit, *audit.served));
+    if (kind == TestKind::kUnsupervisedMass && audit.mass)
+      out["tests"].push_back(mass_json(audit, *audit.mass));
+    for (const TupleTest& test : audit.tuples)
+      if (test.kind == kind) out["tests"].push_back(tuples_json(audit, test));
+  }
   ordered_json not_run = ordered_json::array();
   for (const TestKind kind : audit.not_run)
     not_run.push_back({{"test", kind_name(kind)}, {"needs", kind_needs(kind)}});
@@ -363,8 +434,12 @@ std::string to_json(const Audit& audit) {
 
 std::string to_text(const Audit& audit) {
   std::string out;
-  if (audit.served) out += served_text(audit, *audit.served);
-  for (const TupleTest& test : audit.tuples) out += tuples_text(audit, test);
+  for (const TestKind kind : kTestKinds) {
+    if (kind == TestKind::kServedResponse && audit.served) out += served_text(audit, *audit.served);
+    if (kind == TestKind::kUnsupervisedMass && audit.mass) out += mass_text(audit, *audit.mass);
+    for (const TupleTest& test : audit.tuples)
+      if (test.kind == kind) out += tuples_text(audit, test);
+  }
   for (const TestKind kind : audit.not_run)
     out += row("not run", std::string(kind_name(kind)) + ": needs " + kind_needs(kind));
   out += "exploratory: no plan fixed this analysis before the data were seen, so it has no level\n";

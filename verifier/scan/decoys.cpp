@@ -45,27 +45,30 @@ LaneTallies tally_sample(const Test& test, const Sample& sample, std::size_t tok
   return out;
 }
 
+void each_decoy(const Test& test, std::span<const std::uint8_t, 32> seed, std::uint32_t decoys,
+                unsigned threads,
+                const std::function<void(std::uint32_t index, const Test& decoy)>& visit) {
+  std::atomic<std::uint32_t> next{0};
+  const auto work = [&] {
+    for (std::uint32_t i = next++; i < decoys; i = next++) visit(i, *test.decoy(seed, i));
+  };
+  std::vector<std::jthread> helpers;
+  for (unsigned i = 1; i < std::min(threads, decoys); ++i) helpers.emplace_back(work);
+  work();
+}
+
 detect::LineUp line_up(const Test& test, std::span<const std::uint8_t, 32> seed,
                        std::uint32_t decoys, unsigned threads,
                        const std::function<Compared(const Test&)>& tally,
                        const std::function<void()>& done) {
   std::vector<Tally> best(decoys);
   std::vector<Tally> first(decoys);
-  std::atomic<std::uint32_t> next{0};
-  const auto work = [&] {
-    for (std::uint32_t i = next++; i < decoys; i = next++) {
-      const auto decoy = test.decoy(seed, i);
-      const Compared tallies = tally(*decoy);
-      best[i] = tallies.ranked;
-      first[i] = tallies.calibrating;
-      if (done) done();
-    }
-  };
-  {
-    std::vector<std::jthread> helpers;
-    for (unsigned i = 1; i < std::min(threads, decoys); ++i) helpers.emplace_back(work);
-    work();
-  }
+  each_decoy(test, seed, decoys, threads, [&](std::uint32_t i, const Test& decoy) {
+    const Compared tallies = tally(decoy);
+    best[i] = tallies.ranked;
+    first[i] = tallies.calibrating;
+    if (done) done();
+  });
   // Of more decoys than this a calibration learns nothing that matters.
   constexpr std::size_t kCalibrated = 1'000;
   std::vector<stats::PValue> calibration;

@@ -20,6 +20,11 @@ namespace countermark::scan {
 // The tallies of a test over all documents of the sample, read by the tokenizer of that number.
 LaneTallies tally_sample(const Test& test, const Sample& sample, std::size_t tokenizer);
 
+// Calls `visit` for every decoy that follows from `seed`, from `threads` threads.
+void each_decoy(const Test& test, std::span<const std::uint8_t, 32> seed, std::uint32_t decoys,
+                unsigned threads,
+                const std::function<void(std::uint32_t index, const Test& decoy)>& visit);
+
 // What a key gives on the material of a line-up.
 struct Compared {
   detect::Tally ranked{};
