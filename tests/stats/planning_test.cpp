@@ -26,6 +26,11 @@ TEST(Planning, OfRanks) {
   EXPECT_NEAR(detectable_share(1'821, 4, level, 0.9), 0.55, 1e-4);
   EXPECT_EQ(detectable_share(3, 4, level, 0.9), 1);
   EXPECT_EQ(detectable_share(0, 4, level, 0.9), 1);
+  EXPECT_NEAR(share_power(1'821, 4, 0.55, level), 0.9, 1e-3);
+  EXPECT_NEAR(share_power(1'821, 4, 0.5, level), 1e-6, 1e-8);
+  EXPECT_EQ(share_power(0, 4, 1, level), 0);
+  EXPECT_EQ(share_power(8, 4, 1, level), 0);  // 5^-8 is above 1e-6
+  EXPECT_GT(share_power(9, 4, 1, level), 0);
 }
 
 // And that they hold: ranks with a share of .55 by a geometric law.
@@ -87,6 +92,21 @@ TEST(Planning, OfExponentialScores) {
   EXPECT_NEAR(range.most, 1.1 * (1 + 1.96e-2), 1e-3);
 }
 
+// Of scaled exponential scores the power has an exact value.
+TEST(Planning, PowerOfExponentialScores) {
+  for (const PValue level : {PValue::from_parts(1, -3), PValue::from_parts(1, -10)})
+    for (const std::uint64_t n : {50ULL, 1'000ULL, 100'000ULL})
+      for (const double power : {0.1, 0.5, 0.9}) {
+        const double mean = power > 0.5 ? detectable_mean(n, level, power)
+                                        : 1 + (2 + power) / std::sqrt(static_cast<double>(n));
+        const double critical = static_cast<double>(gamma_critical(n, level)) / mean;
+        const double exact = gamma_tail(n, static_cast<std::uint64_t>(critical)).to_double();
+        EXPECT_NEAR(mean_power(n, mean, level), exact, 0.03 * exact + 0.002) << n << " " << mean;
+      }
+  EXPECT_EQ(mean_power(0, 2, PValue::from_parts(1, -3)), 0);
+  EXPECT_GT(mean_power(1, 1e9, PValue::from_parts(1, -3)), 0.99);
+}
+
 TEST(Planning, OfGreenTokens) {
   const PValue level = PValue::from_parts(1, -6);
   EXPECT_NEAR(detectable_green(17'514, 1, 4, level, 0.9), 0.27, 2e-4);
@@ -94,6 +114,44 @@ TEST(Planning, OfGreenTokens) {
   EXPECT_NEAR(detectable_green(22'803, 1, 2, level, 0.9), 0.52, 2e-4);
   EXPECT_EQ(detectable_green(0, 1, 2, level, 0.9), 1);
   EXPECT_EQ(detectable_green(3, 1, 2, level, 0.9), 1);
+
+  struct Case {
+    double green;
+    std::uint64_t denominator;
+    double at_1e_6;
+    double at_1e_12;
+  };
+  for (const auto& [green, denominator, at_1e_6, at_1e_12] :
+       {Case{0.27, 4, 17'514, 33'104}, Case{0.3, 4, 2'891, 5'451}, Case{0.4, 4, 346, 649},
+        Case{0.5, 4, 130, 246}, Case{0.52, 2, 22'803, 43'236}, Case{0.7, 2, 222, 418}}) {
+    EXPECT_NEAR(static_cast<double>(green_needed(green, 1, denominator, level, 0.9)), at_1e_6,
+                0.05 * at_1e_6)
+        << green;
+    EXPECT_NEAR(
+        static_cast<double>(green_needed(green, 1, denominator, PValue::from_parts(1, -12), 0.9)),
+        at_1e_12, 0.05 * at_1e_12)
+        << green;
+  }
+  EXPECT_GE(green_needed(1, 1, 2, level, 0.9), 20U);  // 2^-20 is the first below 1e-6
+}
+
+// Against the exact law of a count.
+TEST(Planning, PowerOfGreenTokens) {
+  for (const PValue level : {PValue::from_parts(1, -3), PValue::from_parts(1, -10)})
+    for (const std::uint64_t n : {200ULL, 5'000ULL, 100'000ULL})
+      for (const double sigmas : {0.0, 2.0, 4.0, 7.0}) {
+        const double green = 0.25 + sigmas * std::sqrt(0.1875 / static_cast<double>(n));
+        std::uint64_t critical = n / 4;
+        while (binomial_tail(n, critical, 1, 4) > level) ++critical;
+        const auto numerator = static_cast<std::uint64_t>(std::llround(green * 1e9));
+        const double exact = binomial_tail(n, critical, numerator, 1'000'000'000).to_double();
+        EXPECT_NEAR(green_power(n, green, 1, 4, level), exact, 0.05 * exact + 0.005)
+            << n << " " << green;
+      }
+  const PValue level = PValue::from_parts(1, -6);
+  EXPECT_EQ(green_power(0, 0.5, 1, 4, level), 0);
+  EXPECT_EQ(green_power(9, 1, 1, 4, level), 0);  // 4^-9 is above 1e-6
+  EXPECT_EQ(green_power(10, 1, 1, 4, level), 1);
 }
 
 }  // namespace

@@ -29,6 +29,57 @@ double rank_variance(std::uint64_t others) {
 
 bool is_power(double power) { return power > 0.5 && power < 1; }
 
+// P(N >= z) of the standard normal law.
+double above(double z) { return std::erfc(z / std::sqrt(2.0)) / 2; }
+
+// P(Gamma(n, 1) >= sum), by the law of gamma_quantile.
+double gamma_above(std::uint64_t n, double sum) {
+  const double spread = 1 / (9 * static_cast<double>(n));
+  return above((std::cbrt(sum / static_cast<double>(n)) - (1 - spread)) / std::sqrt(spread));
+}
+
+// A count of n, each with a probability, by the normal law and its first correction, for skewness
+// (Cornish and Fisher, "Moments and cumulants in the specification of distributions", Review of
+// the International Statistical Institute 5 (1938)).
+struct Count {
+  Count(std::uint64_t n, double probability)
+      : mean(static_cast<double>(n) * probability),
+        deviation(std::sqrt(mean * (1 - probability))),
+        bend(deviation > 0 ? (1 - 2 * probability) / (6 * deviation) : 0) {}
+
+  double quantile(double z) const { return mean + deviation * (z + bend * (z * z - 1)); }
+
+  // P(count >= least).
+  double above_or_at(double least) const {
+    if (deviation <= 0) return mean >= least ? 1 : 0;
+    const double x = (least - 0.5 - mean) / deviation;
+    return above(x - bend * (x * x - 1));
+  }
+
+  double mean;
+  double deviation;
+  double bend;
+};
+
+// The count that a test at `level` asks for, where n are enough.
+double green_critical(std::uint64_t n, double chance, PValue level) {
+  return std::min(std::ceil(Count(n, chance).quantile(normal_score(level)) + 0.5),
+                  static_cast<double>(n));
+}
+
+// The smallest number from 1 on that is enough, at most 2^53: more are enough as well.
+template <typename Enough>
+std::uint64_t smallest(Enough enough) {
+  std::uint64_t high = 1;
+  while (!enough(high) && high < std::uint64_t{1} << 53) high *= 2;
+  std::uint64_t low = high / 2;
+  while (high - low > 1) {
+    const std::uint64_t middle = low + (high - low) / 2;
+    (enough(middle) ? high : low) = middle;
+  }
+  return high;
+}
+
 }  // namespace
 
 double detectable_share(std::uint64_t groups, std::uint64_t others, PValue level, double power) {
@@ -45,6 +96,14 @@ std::uint64_t groups_needed(double share, std::uint64_t others, PValue level, do
   return static_cast<std::uint64_t>(std::ceil(ratio * ratio * rank_variance(others)));
 }
 
+double share_power(std::uint64_t groups, std::uint64_t others, double share, PValue level) {
+  assert(share >= 0.5 && share <= 1 && others > 0);
+  const double size = static_cast<double>(groups);
+  // All ranks the highest.
+  if (-size * std::log10(static_cast<double>(others) + 1) > level.log10()) return 0;
+  return above(normal_score(level) - (share - 0.5) / std::sqrt(rank_variance(others) / size));
+}
+
 double detectable_mean(std::uint64_t n, PValue level, double power) {
   assert(n > 0 && is_power(power));
   return std::max(
@@ -54,17 +113,14 @@ double detectable_mean(std::uint64_t n, PValue level, double power) {
 std::uint64_t tuples_needed(double mean, PValue level, double power) {
   assert(mean > 1 && is_power(power));
   // detectable_mean falls with n; doubles are good enough for its quantiles here.
-  const auto found = [&](std::uint64_t n) {
+  return smallest([&](std::uint64_t n) {
     return gamma_quantile(n, level.to_double()) <= mean * gamma_quantile(n, power);
-  };
-  std::uint64_t high = 1;
-  while (!found(high) && high < std::uint64_t{1} << 53) high *= 2;
-  std::uint64_t low = high / 2;
-  while (high - low > 1) {
-    const std::uint64_t middle = low + (high - low) / 2;
-    (found(middle) ? high : low) = middle;
-  }
-  return high;
+  });
+}
+
+double mean_power(std::uint64_t n, double mean, PValue level) {
+  assert(mean >= 1);
+  return n == 0 ? 0 : gamma_above(n, gamma_quantile(n, level.to_double()) / mean);
 }
 
 Range mean_range(std::uint64_t n, double mean, double confidence) {
@@ -98,6 +154,26 @@ double detectable_green(std::uint64_t n, std::uint64_t numerator, std::uint64_t 
     (is_found ? high : low) = middle;
   }
   return high;
+}
+
+std::uint64_t green_needed(double green, std::uint64_t numerator, std::uint64_t denominator,
+                           PValue level, double power) {
+  const double chance = static_cast<double>(numerator) / static_cast<double>(denominator);
+  assert(numerator > 0 && green > chance && green <= 1 && is_power(power));
+  // Without the steps of counts, so that more are always enough as well.
+  return smallest([&](std::uint64_t n) {
+    return Count(n, chance).quantile(normal_score(level)) + 0.5 <=
+           std::min(Count(n, green).quantile(quantile(power)), static_cast<double>(n));
+  });
+}
+
+double green_power(std::uint64_t n, double green, std::uint64_t numerator,
+                   std::uint64_t denominator, PValue level) {
+  const double chance = static_cast<double>(numerator) / static_cast<double>(denominator);
+  assert(numerator > 0 && green >= chance && green <= 1);
+  // All of them green.
+  if (static_cast<double>(n) * std::log10(chance) > level.log10()) return 0;
+  return Count(n, green).above_or_at(green_critical(n, chance, level));
 }
 
 }  // namespace countermark::stats

@@ -17,12 +17,17 @@ namespace countermark::stats {
 double detectable_share(std::uint64_t groups, std::uint64_t others, PValue level, double power);
 // The other way round, .5 < share <= 1.
 std::uint64_t groups_needed(double share, std::uint64_t others, PValue level, double power);
+// And the third: how probably `groups` such groups would show it. 0 where no result reaches
+// `level`.
+double share_power(std::uint64_t groups, std::uint64_t others, double share, PValue level);
 
 // Exponential scores, of mean 1 by chance: the mean that n distinct tuples would show, if theirs
 // were exponential scores of this mean. n >= 1.
 double detectable_mean(std::uint64_t n, PValue level, double power);
 // mean > 1. At most 2^53.
 std::uint64_t tuples_needed(double mean, PValue level, double power);
+// mean >= 1.
+double mean_power(std::uint64_t n, double mean, PValue level);
 // What the mean may be, two-sided, under the same model of its law, 0 < confidence < 1.
 struct Range {
   double least;
@@ -34,5 +39,11 @@ Range mean_range(std::uint64_t n, double mean, double confidence);
 // would show; 1 where none is enough. 0 < numerator < denominator. Some 20 tails.
 double detectable_green(std::uint64_t n, std::uint64_t numerator, std::uint64_t denominator,
                         PValue level, double power);
+// numerator / denominator < green <= 1. At most 2^53.
+std::uint64_t green_needed(double green, std::uint64_t numerator, std::uint64_t denominator,
+                           PValue level, double power);
+// numerator / denominator <= green <= 1.
+double green_power(std::uint64_t n, double green, std::uint64_t numerator,
+                   std::uint64_t denominator, PValue level);
 
 }  // namespace countermark::stats
