@@ -55,6 +55,7 @@ Run add_generate_command(CLI::App& app);
 Run add_detect_command(CLI::App& app);
 Run add_scan_command(CLI::App& app);
 Run add_merge_command(CLI::App& app);
+Run add_plan_command(CLI::App& app);
 Run add_audit_command(CLI::App& app);
 Run add_calibrate_command(CLI::App& app);
 Run add_selftest_command(CLI::App& app);

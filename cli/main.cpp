@@ -28,7 +28,7 @@ class Formatter : public CLI::Formatter {
 int run(int argc, char** argv) {
   CLI::App app{
       "Marks what a language model writes, and verifies, with exact error rates, what carries "
-      "it.\n"};
+      "it."};
   app.name("countermark");
   app.require_subcommand(1);
   app.formatter(std::make_shared<Formatter>());
@@ -59,6 +59,7 @@ int run(int argc, char** argv) {
   add("detect", "Judge texts: one verdict each", add_detect_command);
   add("scan", "Judge a dataset: one verdict for all of it, and lists", add_scan_command);
   add("merge", "Put the fragments of a sharded scan together", add_merge_command);
+  add("plan", "Say how much an audit needs, and fix it beforehand", add_plan_command);
   add("audit", "Judge a model: was it trained on what was served?", add_audit_command);
   add("calibrate", "Try a key on text that is clean, or measure error rates",
       add_calibrate_command);

@@ -27,7 +27,7 @@ from support import MODEL, PROGRAM, ROOT, SEED, ProgramTest, key_file
 DATA = Path(os.environ.get("COUNTERMARK_TEST_DATA", ROOT.parent / "shared" / "data"))
 VERBS = (["key"], ["key", "new"], ["key", "show"], ["key", "check"], ["profile"], ["profile", "new"],
          ["profile", "check"], ["profile", "schemes"], ["generate"], ["detect"], ["scan"], ["merge"],
-         ["audit"], ["calibrate"], ["selftest"], ["version"])
+         ["plan"], ["audit"], ["calibrate"], ["selftest"], ["version"])
 
 
 class CliTest(ProgramTest):

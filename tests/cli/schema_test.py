@@ -129,6 +129,13 @@ def outputs(folder: Path) -> dict[str, str]:
                       "--account", "alice", "--decoys", 20, "--json"),
         "audit-model": call("audit", "-k", "default.key", "-p", "gumbel.json", "--answers", "answers.jsonl", "--ids-field",
                             "ids", "--decoys", 20, "--json", "-t", model / "tokenizer.json"),
+        "plan": call("plan", *(part for test in (
+            "served-response=2e-7", "supervised-open=1e-7:200000", "unsupervised-open", "unsupervised-open-mass",
+            "marked-open=1e-7", "supervised-closed=1e-7:20000", "unsupervised-closed=1e-7",
+        ) for part in ("--test", test)), "-k", key, "-p", model / "profile.json", "--account", "alice", "--cohort", "c1",
+            "--decoy-seed", "00FF", "--reading", "licence.txt", "--marked-reading", "answers.jsonl", "--prompts-file",
+            "short.txt", "--transcripts", "answers.jsonl", "--quoted", "accounts.txt", "--quoted", "licence.txt",
+            "--suspect", "student-7b", "--note", "before the key is opened", "-o", "-"),
         "calibrate": call("calibrate", "-k", key, "--decoys", 20, "--json", *ids),
         "calibration-study": call("calibrate", "-k", key, "--study", "--keys", 5, "--pieces", 3, "--json", "licence.txt"),
         "selftest": call("selftest", "--json"),

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "verifier/audit/measured_effect.h"
+
+#include <array>
+#include <cassert>
+
+namespace countermark::audit {
+namespace {
+
+constexpr std::string_view kRadioactive =
+    "Sander et al., \"Watermarking makes language models radioactive\", NeurIPS 2024: Llama-1-7B "
+    "after 3,000 steps on answers of Llama-2-7B-chat under KGW with delta 3; excess of green "
+    "tokens worked out from the p-values that they print";
+constexpr std::string_view kGreenQuarter = "KGW, width 2, gamma 1/4";
+constexpr Scale kQuarter = {1, 4};
+
+// p = 1e-5 and 1e-15 of 225,000 tuples; 10,000 of a student of marked text alone.
+constexpr std::array<EffectPoint, 3> kOpen = {{{0.05, 0.0039}, {0.10, 0.0073}, {1, 0.052}}};
+// p < 1e-30 of 225,000.
+constexpr std::array<EffectPoint, 1> kSupervisedOpen = {{{0.01, 0.0105}}};
+// 75,000 tuples whose contexts stand in the training text.
+constexpr std::array<EffectPoint, 1> kSupervisedClosed = {{{0.01, 0.011}}};
+// 600,000 tuples; 30,000 of a student of marked text alone.
+constexpr std::array<EffectPoint, 2> kClosed = {{{0.10, 0.0024}, {1, 0.016}}};
+
+constexpr std::array kEffects = {
+    MeasuredEffect{"supervised-open", kGreenQuarter, kQuarter, kSupervisedOpen, false,
+                   MeasuredEffect::Bound::kAtLeast, kRadioactive},
+    // Of unmarked text nobody has published anything: fewer of its contexts were learned.
+    MeasuredEffect{"unsupervised-open", kGreenQuarter, kQuarter, kOpen, true,
+                   MeasuredEffect::Bound::kAtMost, kRadioactive},
+    MeasuredEffect{"marked-open", kGreenQuarter, kQuarter, kOpen, true,
+                   MeasuredEffect::Bound::kNone, kRadioactive},
+    MeasuredEffect{"supervised-closed", kGreenQuarter, kQuarter, kSupervisedClosed, false,
+                   MeasuredEffect::Bound::kNone, kRadioactive},
+    MeasuredEffect{"unsupervised-closed", kGreenQuarter, kQuarter, kClosed, true,
+                   MeasuredEffect::Bound::kNone, kRadioactive},
+};
+
+double excess_at(const MeasuredEffect& effect, double share) {
+  const EffectPoint* before = nullptr;
+  for (const EffectPoint& point : effect.points) {
+    if (share <= point.share) {
+      if (before == nullptr)
+        return effect.falls_with_share ? point.excess * share / point.share : point.excess;
+      const double part = (share - before->share) / (point.share - before->share);
+      return before->excess + part * (point.excess - before->excess);
+    }
+    before = &point;
+  }
+  return before->excess;
+}
+
+}  // namespace
+
+std::span<const MeasuredEffect> measured_effects() noexcept { return kEffects; }
+
+EffectAt effect_at(const MeasuredEffect& effect, double share) noexcept {
+  assert(share > 0 && share <= 1 && !effect.points.empty());
+  bool is_measured = false;
+  for (const EffectPoint& point : effect.points) is_measured |= point.share == share;
+  return {effect.scale.chance() + excess_at(effect, share), is_measured};
+}
+
+}  // namespace countermark::audit
