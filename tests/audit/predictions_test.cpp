@@ -35,7 +35,8 @@ json header_of(const Rows& rows) {
                 {"suspect", "student"},
                 {"suspectSha256", "aa"},
                 {"tokenizerSha256", "bb"},
-                {"readSha256", "cc"}}}};
+                {"readSha256", "cc"},
+                {"inputSha256", "dd"}}}};
   std::uint64_t end = 0;
   const auto add = [&](const char* name, const char* type, json shape, std::uint64_t size) {
     out[name] = {{"dtype", type}, {"shape", std::move(shape)}, {"data_offsets", {end, end + size}}};
@@ -102,6 +103,7 @@ TEST_F(Predictions, ComeDocumentByDocument) {
   EXPECT_EQ(reader.header().suspect, "student");
   EXPECT_EQ(reader.header().rows, rows.ids.size());
   EXPECT_EQ(reader.header().tokenizer_sha256, "bb");
+  EXPECT_EQ(reader.header().input_sha256, "dd");
   std::size_t row = 0;
   for (;;) {
     const auto document = reader.next();
@@ -155,6 +157,7 @@ TEST_F(Predictions, BadHeadersAreRefused) {
            {"/__metadata__/schema", 1},
            {"/__metadata__/suspect", nullptr},
            {"/__metadata__/readSha256", 5},
+           {"/__metadata__/inputSha256", 5},
            {"/ids/dtype", "I64"},
            {"/ids/shape", {5, 1}},
            {"/ids/shape", {6}},

@@ -106,6 +106,9 @@ Result<PredictionsHeader> parse_json(const JsonDocument& header) {
     COUNTERMARK_TRY(out.tokenizer_sha256, header.string_at("/__metadata__/tokenizerSha256"));
   }
   COUNTERMARK_TRY(out.read_sha256, header.string_at("/__metadata__/readSha256"));
+  if (metadata.contains("inputSha256")) {
+    COUNTERMARK_TRY(out.input_sha256, header.string_at("/__metadata__/inputSha256"));
+  }
   COUNTERMARK_TRY(out.data, Layout(header, out).read());
   return out;
 }

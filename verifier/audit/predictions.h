@@ -22,9 +22,11 @@ struct PredictionsHeader {
   // Of the tokenizer that made the ids; nothing where ids were given.
   std::optional<std::string> tokenizer_sha256{};
   std::string read_sha256{};  // of the tokens that were read
-  std::uint64_t rows = 0;     // tokens
-  std::uint32_t top_k = 0;    // predictions at each
-  std::uint64_t data = 0;     // byte offset of the first tensor
+  // Of the file they came from, by which a plan names it; older files do not say.
+  std::optional<std::string> input_sha256{};
+  std::uint64_t rows = 0;   // tokens
+  std::uint32_t top_k = 0;  // predictions at each
+  std::uint64_t data = 0;   // byte offset of the first tensor
 };
 
 // Of the first bytes of a file; `size` is that of the whole. kInvalidInput, kUnsupported for a
