@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -10,12 +11,19 @@
 #include "cli/progress.h"
 #include "cli/reader_flags.h"
 #include "cli/scan_result.h"
+#include "verifier/audit/plan.h"
 #include "verifier/audit/report.h"
+#include "verifier/io/file.h"
+#include "watermark/prf/hash.h"
 
 namespace countermark::cli {
 namespace {
 
+// Far beyond any plan.
+constexpr std::uint64_t kLongestPlan = std::uint64_t{1} << 24;
+
 struct AuditFlags {
+  std::string plan{};
   audit::Inputs inputs{};
   ScanTestFlags tests{};
   double power = 0.9;
@@ -72,8 +80,37 @@ audit::AuditOptions::Advance stage(const char* unit, std::uint64_t total) {
   };
 }
 
-Result<audit::AuditOptions> options_of(const AuditFlags& flags) {
+// What was given twice must be the same.
+template <typename T>
+Status settle(const CLI::App& app, const char* flag, const T& plans, T& given) {
+  if (app.count(flag) > 0 && given != plans)
+    return fail(ErrorCode::kInvalidArgument, std::string(flag) + " is not what the plan says");
+  given = plans;
+  return {};
+}
+
+// Reads the plan and takes from it what it fixes.
+Result<std::optional<audit::Plan>> load_plan(const CLI::App& app, AuditFlags& flags) {
+  if (flags.plan.empty()) return std::nullopt;
+  COUNTERMARK_TRY(const std::string bytes, io::read_file(flags.plan, kLongestPlan));
+  auto plan = audit::parse_plan(bytes);
+  if (!plan) return fail(std::move(plan).error().in_file(flags.plan));
+  COUNTERMARK_TRY(const std::string seed, from_hex("--decoy-seed", flags.decoy_seed));
+  std::string given_seed = to_hex(as_bytes(seed));
+  COUNTERMARK_CHECK(settle(app, "--alpha", plan->alpha, flags.tests.alpha));
+  COUNTERMARK_CHECK(settle(app, "--power", plan->power, flags.power));
+  COUNTERMARK_CHECK(settle(app, "--account", plan->account.value_or(""), flags.tests.account));
+  COUNTERMARK_CHECK(settle(app, "--cohort", plan->cohort.value_or(""), flags.tests.cohort));
+  COUNTERMARK_CHECK(settle(app, "--decoys", plan->decoys, flags.decoys));
+  COUNTERMARK_CHECK(settle(app, "--decoy-seed", plan->decoy_seed, given_seed));
+  flags.decoy_seed = plan->decoy_seed;
+  return *std::move(plan);
+}
+
+Result<audit::AuditOptions> options_of(const AuditFlags& flags, std::optional<audit::Plan> plan) {
   audit::AuditOptions out;
+  out.plan = std::move(plan);
+  out.quoted = flags.tests.quoted;
   out.inputs = flags.inputs;
   out.alpha = stats::PValue::from_decimal(flags.tests.alpha);
   out.power = flags.power;
@@ -91,9 +128,11 @@ Result<audit::AuditOptions> options_of(const AuditFlags& flags) {
   return out;
 }
 
-int run(const AuditFlags& flags) {
+int run(const CLI::App& app, AuditFlags flags) {
   if (const Status ready = check(flags); !ready) return report(ready.error());
-  const auto options = options_of(flags);
+  auto plan = load_plan(app, flags);
+  if (!plan) return report(plan.error());
+  const auto options = options_of(flags, *std::move(plan));
   if (!options) return report(options.error());
   const auto found = audit::audit(*options);
   if (!found) return report(found.error());
@@ -116,6 +155,8 @@ int run(const AuditFlags& flags) {
 
 Run add_audit_command(CLI::App& app) {
   auto flags = std::make_shared<AuditFlags>();
+  app.add_option("--plan", flags->plan, "Analysis fixed beforehand (countermark.plan/1)")
+      ->type_name("FILE");
   app.add_option("--scores", flags->inputs.scores,
                  "How the suspect rates served answers and regenerations (countermark.scores/1)")
       ->type_name("FILE");
@@ -170,7 +211,7 @@ Run add_audit_command(CLI::App& app) {
       "\nExamples:\n"
       "  countermark audit --scores scores.jsonl --transcripts served.jsonl\n"
       "  countermark audit -k 2026-11.key -p profile.json --answers answers.jsonl --json");
-  return [flags] { return run(*flags); };
+  return [flags, &app] { return run(app, *flags); };
 }
 
 }  // namespace countermark::cli

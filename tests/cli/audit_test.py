@@ -39,8 +39,10 @@ def transcript(record: dict[str, Any], number: int) -> dict[str, Any]:
             "text": None, "marked": None, "finish": "end"}
 
 
-def predictions(texts: list[list[int]], predict: Any) -> bytes:
-    """countermark.predictions/1 of a suspect that expects predict(ids so far) next: a token, or several with p."""
+def predictions(texts: list[list[int]], predict: Any, read: str | None = None) -> bytes:
+    """countermark.predictions/1 of a suspect that expects predict(ids so far) next: a token, or several with p.
+
+    read: digest of the text's file."""
     ids = [i for text in texts for i in text]
     top = [predict(text[:at + 1]) for text in texts for at in range(len(text))]
     rows = [row if isinstance(row, list) else [(row, 0.5)] for row in top]
@@ -51,6 +53,8 @@ def predictions(texts: list[list[int]], predict: Any) -> bytes:
                "topLogProb": [math.log(p) for row in rows for _, p in row]}
     header: dict[str, Any] = {"__metadata__": {"schema": "countermark.predictions/1", "suspect": "n-grams",
                                                "readSha256": "0" * 64}}
+    if read is not None:
+        header["__metadata__"]["inputSha256"] = read
     data = b""
     for name, column in columns.items():
         kind = "f" if name == "topLogProb" else "i"

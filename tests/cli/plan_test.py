@@ -16,9 +16,11 @@ from typing import Any
 
 import jsonschema
 
-from support import MODEL, ProgramTest, key_file, schemas
+from audit_test import PROMPTS, Student, predictions, scores, transcript
+from support import MODEL, SEED, ProgramTest, key_file, schemas
 
 SCHEMA = schemas("plan-1")["plan-1"]
+AUDIT = schemas("audit-1")["audit-1"]
 
 
 def sha256(path: Path) -> str:
@@ -174,6 +176,167 @@ class PlanTest(ProgramTest):
         self.refused(6, "plan", "--test", "served-response", "--transcripts", "gone.txt", "-o", path, says=("gone.txt",))
         self.refused(2, "plan", "--reading", self.reading, says=("--reading", "-o"))
         self.refused(2, "plan", "-k", self.key, "--key-id", "k", says=("--key",))
+
+
+class KeptPlanTest(ProgramTest):
+    """`audit --plan`: what the plan fixes is kept, and nothing else is done."""
+
+    key: Path
+    prompts: Path
+    reading: Path
+    log: Path
+    ids: dict[str, list[list[int]]]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.key = key_file(cls.folder / "epoch.key", "2026-11")
+        cls.prompts, cls.reading = cls.folder / "prompts.txt", cls.folder / "reading.jsonl"
+        cls.prompts.write_text("".join(f"{prompt}\n" for prompt in PROMPTS))
+        cls.ids, records = {}, {}
+        for name, flags in (("marked", ("--account", "alice")), ("unmarked", ("--unmarked",))):
+            out, _ = cls.call("generate", "-k", cls.key, "--prompts", "prompts.txt", "-n", 150, "--exact", "--count", 4,
+                              "--seed", SEED, "--json", *flags)
+            records[name] = [json.loads(line) for line in out.splitlines()]
+            cls.ids[name] = [record["ids"] for record in records[name]]
+        cls.reading.write_text("".join(json.dumps(record) + "\n" for record in records["unmarked"]))
+        cls.write("answers.jsonl", [{"id": str(i), "prompt": record["prompt"], "response": record["text"],
+                                     "promptsSha256": sha256(cls.prompts)} for i, record in enumerate(records["marked"])])
+        served = scores(400, 0.3)
+        cls.write("scores.jsonl", served)
+        cls.log = cls.write("log.jsonl", [transcript(record, i) for i, record in enumerate(served)])
+        cls.open_file("predictions.safetensors", cls.ids["unmarked"], cls.reading)
+        cls.call("plan", "--test", "served-response=4e-7", "--test", "unsupervised-open=1e-7", "--test",
+                 "unsupervised-closed", "-k", cls.key, "--transcripts", cls.log, "--reading", cls.reading,
+                 "--prompts-file", cls.prompts, "--decoys", 50, "--decoy-seed", "ab", "-o", "plan.json")
+
+    @classmethod
+    def write(cls, name: str, records: list[dict[str, Any]]) -> Path:
+        path = cls.folder / name
+        path.write_text("".join(json.dumps(record) + "\n" for record in records))
+        return path
+
+    @classmethod
+    def open_file(cls, name: str, read: list[list[int]], of: Path) -> Path:
+        """What a student of the marked text predicts while it reads."""
+        path = cls.folder / name
+        path.write_bytes(predictions(read, Student(cls.ids["marked"]), sha256(of)))
+        return path
+
+    def audit(self, *arguments: object, plan: str = "plan.json", code: int = 0) -> dict[str, Any]:
+        out, err = self.call("audit", "--plan", plan, "--json", *arguments, code=code)
+        self.assertEqual(err, "")
+        value = json.loads(out)
+        jsonschema.validate(value, AUDIT)
+        return value
+
+    def asserted(self, test: dict[str, Any]) -> float:
+        return max(float(test["pValue"]), float(test.get("pFloor", 0)))
+
+    SERVED = ("--scores", "scores.jsonl", "--transcripts", "log.jsonl")
+    OPEN = ("--predictions", "predictions.safetensors")
+    CLOSED = ("--answers", "answers.jsonl")
+
+    def test_everything_that_was_planned(self) -> None:
+        value = self.audit(*self.SERVED, *self.OPEN, *self.CLOSED, "-k", self.key)
+        self.assertEqual((value["exploratory"], value["plan"], value["alpha"]),
+                         (False, sha256(self.folder / "plan.json"), "1.00e-6"))
+        self.assertEqual([(test["test"], test["alpha"], test["verdict"]) for test in value["tests"]], [
+            ("served-response", "4.00e-7", "detected"), ("unsupervised-open", "1.00e-7", "detected"),
+            ("unsupervised-closed", "5.00e-7", "detected")])
+        self.assertEqual((value["tests"][1]["lineUp"]["decoys"], value["level"]), (50, "strong"))
+        self.assertEqual([each["test"] for each in value["notRun"]], ["supervised-open", "marked-open", "supervised-closed"])
+        self.assertEqual({each["alpha"] for each in value["notRun"]}, {None})
+        # The best of three, each times what its part is of the whole.
+        best = min(self.asserted(test) * float(value["alpha"]) / float(test["alpha"]) for test in value["tests"])
+        self.assertAlmostEqual(float(value["pValue"]) / best, 1, delta=0.02)
+        self.assertIn("no-registration", value["levelLimits"])
+
+    def test_what_is_not_there_keeps_its_alpha(self) -> None:
+        value = self.audit(*self.CLOSED, "-k", self.key)
+        self.assertEqual([test["alpha"] for test in value["tests"]], ["5.00e-7"])
+        kept = {each["test"]: each["alpha"] for each in value["notRun"]}
+        self.assertEqual(kept, {"served-response": "4.00e-7", "unsupervised-open": "1.00e-7", "supervised-open": None,
+                                "marked-open": None, "supervised-closed": None})
+        self.assertAlmostEqual(float(value["pValue"]) / self.asserted(value["tests"][0]), 2, delta=0.02)
+
+    def test_what_is_not_planned_is_not_done(self) -> None:
+        self.call("plan", "--test", "unsupervised-closed", "-k", self.key, "--prompts-file", self.prompts, "-o",
+                  "closed.json", "--force")
+        value = self.audit(*self.CLOSED, "-k", self.key, plan="closed.json")
+        self.assertEqual([test["test"] for test in value["tests"]], ["unsupervised-closed"])
+        for more, flag in ((self.SERVED, "--scores"), (self.OPEN, "--predictions")):
+            self.refused(2, "audit", "--plan", "closed.json", *self.CLOSED, *more, "-k", self.key, says=(flag, "no test"))
+
+    def test_nothing_is_no_level(self) -> None:
+        log = self.write("other-log.jsonl", [transcript(record, i) for i, record in enumerate(scores(400, 0))])
+        self.write("other-scores.jsonl", scores(400, 0))
+        self.call("plan", "--test", "served-response", "--transcripts", log, "-o", "null.json", "--force")
+        value = self.audit("--scores", "other-scores.jsonl", "--transcripts", log, plan="null.json")
+        self.assertEqual((value["verdict"], value["level"], value["levelLimits"]), ("not-detected", "none", []))
+        self.assertIsNotNone(value["pValue"])
+
+    def test_a_number_of_tuples_that_was_fixed(self) -> None:
+        marked = self.folder / "marked.txt"
+        marked.write_text("the marked text")
+        self.open_file("marked.safetensors", self.ids["marked"], marked)
+        for tuples, reasons in ((200, []), (10_000_000, ["fewer-than-planned"])):
+            self.call("plan", "--test", f"marked-open:{tuples}", "-k", self.key, "--marked-reading", marked, "--decoys", 0,
+                      "-o", "marked.json", "--force")
+            value = self.audit("--marked-predictions", "marked.safetensors", "-k", self.key, plan="marked.json")
+            self.assertEqual((value["tests"][0]["planned"], value["tests"][0]["reasons"]), (tuples, reasons))
+            self.assertEqual(value["level"] == "none", bool(reasons))
+
+    def test_flags_must_not_contradict(self) -> None:
+        self.audit(*self.CLOSED, "-k", self.key, "--alpha", 1e-6, "--decoys", 50, "--decoy-seed", "AB", "--power", 0.9)
+        for flag, value in (("--alpha", 1e-5), ("--power", 0.8), ("--account", "alice"), ("--cohort", "c1"),
+                            ("--decoys", 1000), ("--decoy-seed", "cd")):
+            self.refused(2, "audit", "--plan", "plan.json", *self.CLOSED, "-k", self.key, flag, value,
+                         says=(flag, "the plan"))
+
+    def test_other_files_are_refused(self) -> None:
+        other_key = key_file(self.folder / "other.key", "2026-12")
+        profile = self.file("profile.json", json.dumps({
+            "scheme": "countermark/1", "layers": [{"name": "shared", "width": 2, "share": 65536, "slots": 1}],
+            "tokenizer": json.loads((MODEL / "profile.json").read_text())["tokenizer"]}))
+        log = self.file("grown.jsonl", self.log.read_text() * 2)
+        work = self.file("work.txt", "a work")
+        unnamed = self.folder / "unnamed.safetensors"
+        unnamed.write_bytes(predictions(self.ids["unmarked"], Student([])))
+        elsewhere = self.open_file("elsewhere.safetensors", self.ids["unmarked"], self.prompts)
+        asked = [json.loads(line) for line in (self.folder / "answers.jsonl").read_text().splitlines()]
+        foreign = self.write("foreign.jsonl", [*asked[:3], {**asked[3], "promptsSha256": "0" * 64}])
+        silent = self.write("silent.jsonl", [{"prompt": "a", "response": "b"}])
+        plan = json.loads((self.folder / "plan.json").read_text())
+        for files, says in (
+            ((*self.CLOSED, "-k", other_key), ("key", plan["keyId"])),
+            ((*self.CLOSED, "-k", self.key, "-p", profile, "-t", MODEL / "tokenizer.json"), ("profile", plan["profile"])),
+            (("--scores", "scores.jsonl", "--transcripts", log), ("grown.jsonl", sha256(log), sha256(self.log))),
+            (("--predictions", elsewhere, "-k", self.key), ("elsewhere", sha256(self.prompts), sha256(self.reading))),
+            (("--predictions", unnamed, "-k", self.key), ("unnamed", "nothing", sha256(self.reading))),
+            (("--answers", foreign, "-k", self.key), ("foreign.jsonl", "record 4", "0" * 64, sha256(self.prompts))),
+            (("--answers", silent, "-k", self.key), ("silent.jsonl", "promptsSha256")),
+            ((*self.CLOSED, "-k", self.key, "--quoted", work), ("work.txt", sha256(work))),
+        ):
+            with self.subTest(says[0]):
+                self.refused(3, "audit", "--plan", "plan.json", *files, says=says)
+        self.refused(2, "audit", "--plan", "plan.json", "--scores", "scores.jsonl", says=("--transcripts",))
+        self.refused(3, "audit", "--plan", work, *self.CLOSED, "-k", self.key, says=("work.txt", "JSON"))
+        self.refused(6, "audit", "--plan", "gone.json", *self.CLOSED, "-k", self.key, says=("gone.json",))
+
+    def test_works_that_are_planned_must_be_given(self) -> None:
+        work = self.file("quoted.txt", "a work")
+        self.call("plan", "--test", "unsupervised-closed", "-k", self.key, "--prompts-file", self.prompts, "--quoted", work,
+                  "-o", "quoted.json", "--force")
+        self.audit(*self.CLOSED, "-k", self.key, "--quoted", work, plan="quoted.json")
+        self.refused(2, "audit", "--plan", "quoted.json", *self.CLOSED, "-k", self.key, says=("--quoted", sha256(work)))
+
+    def test_text_for_people(self) -> None:
+        out, _ = self.call("audit", "--plan", "plan.json", *self.CLOSED, "-k", self.key)
+        for part in ("level: strong", sha256(self.folder / "plan.json"), "keeps its alpha, 4.00e-7", "of the whole audit",
+                     "no higher", "older than the exhibits"):
+            self.assertIn(part, out)
+        self.assertNotIn("exploratory", out)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ and the names of kernels, which differ between programs and machines, are compar
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import re
 import subprocess
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 import jsonschema
 
@@ -64,6 +65,18 @@ def foreign_files(folder: Path) -> None:
         path = folder / f"{name}.key"
         path.write_text(key + "\n")
         path.chmod(0o600)
+
+
+def planned_audit(folder: Path, key: Path, call: Callable[..., str]) -> str:
+    """Of two planned tests one, the other's alpha kept."""
+    (folder / "prompts.txt").write_text("The server\n")
+    digest = hashlib.sha256((folder / "prompts.txt").read_bytes()).hexdigest()
+    (folder / "asked.jsonl").write_text("".join(
+        json.dumps({**json.loads(line), "promptsSha256": digest}) + "\n"
+        for line in (folder / "answers.jsonl").read_text().splitlines()))
+    call("plan", "--test", "unsupervised-open=4e-7", "--test", "unsupervised-closed=6e-7", "--reading", "licence.txt",
+         "--prompts-file", "prompts.txt", "-k", key, "--decoys", 20, "-o", "plan.json")
+    return call("audit", "--plan", "plan.json", "-k", key, "--answers", "asked.jsonl", "--ids-field", "ids", "--json")
 
 
 def outputs(folder: Path) -> dict[str, str]:
@@ -127,6 +140,7 @@ def outputs(folder: Path) -> dict[str, str]:
         "audit-served": call("audit", "--scores", "scores.jsonl", "--json"),
         "audit": call("audit", "--scores", "scores.jsonl", "-k", key, "--answers", "answers.jsonl", "--ids-field", "ids",
                       "--account", "alice", "--decoys", 20, "--json"),
+        "audit-planned": planned_audit(folder, key, call),
         "audit-model": call("audit", "-k", "default.key", "-p", "gumbel.json", "--answers", "answers.jsonl", "--ids-field",
                             "ids", "--decoys", 20, "--json", "-t", model / "tokenizer.json"),
         "plan": call("plan", *(part for test in (

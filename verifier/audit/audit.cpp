@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "verifier/audit/closed_model.h"
+#include "verifier/audit/kept_plan.h"
 #include "verifier/audit/open_model.h"
 #include "verifier/audit/served_scores.h"
 #include "verifier/audit/supervised.h"
@@ -15,6 +16,9 @@ namespace countermark::audit {
 namespace {
 
 using detect::Verdict;
+
+// Fewer are not judged (detect/line_up.h).
+constexpr std::uint32_t kEnoughDecoys = 1'000;
 
 // Calls `each` with every record of a file.
 template <typename Reader, typename Each>
@@ -38,19 +42,75 @@ class Auditor {
   }
 
   Result<Audit> run() {
+    if (options_->plan)
+      COUNTERMARK_CHECK(check_inputs(*options_->plan, *inputs_, options_->quoted));
     std::vector<TestKind> kinds;
     for (const TestKind kind : kTestKinds)
-      (inputs_->allow(kind) ? kinds : out_.not_run).push_back(kind);
+      if (inputs_->allow(kind) && is_planned(kind_name(kind))) kinds.push_back(kind);
     if (kinds.empty())
       return fail(ErrorCode::kInvalidArgument,
                   "no file is given that says anything of the suspect");
-    // Equal parts: no plan says otherwise.
-    out_.policy = {options_->alpha.scaled(1, kinds.size()), options_->power};
+    for (const TestKind kind : kinds) out_.policies[kind] = policy_of(kind, kinds.size());
+    list_not_run();
     for (const TestKind kind : kinds) COUNTERMARK_CHECK(run(kind));
+    if (options_->plan) out_.plan = Kept{digest_of(*options_->plan), strength()};
     return std::move(out_);
   }
 
  private:
+  bool is_planned(const char* test) const {
+    return !options_->plan || planned(*options_->plan, test) != nullptr;
+  }
+
+  // Equal parts where no plan says otherwise.
+  AuditPolicy policy_of(TestKind kind, std::size_t tests) const {
+    const stats::PValue part =
+        options_->plan
+            ? stats::PValue::from_decimal(planned(*options_->plan, kind_name(kind))->alpha)
+            : options_->alpha.scaled(1, tests);
+    return {part, options_->power};
+  }
+
+  void list_not_run() {
+    for (const TestKind kind : kTestKinds)
+      if (!out_.policies.contains(kind))
+        out_.not_run.push_back(
+            {kind_name(kind), is_planned(kind_name(kind)) ? kind_needs(kind) : "a plan that has it",
+             part_of(kind_name(kind))});
+  }
+
+  std::optional<stats::PValue> part_of(std::string_view test) const {
+    const PlannedTest* const found = options_->plan ? planned(*options_->plan, test) : nullptr;
+    return found == nullptr ? std::nullopt
+                            : std::optional(stats::PValue::from_decimal(found->alpha));
+  }
+
+  // Tests that were not run keep their parts: nobody else's are larger for it.
+  Strength strength() const {
+    const Plan& plan = *options_->plan;
+    std::vector<PlannedResult> results;
+    if (out_.served)
+      results.push_back({out_.served->verdict, out_.served->p,
+                         planned(plan, kind_name(TestKind::kServedResponse))->alpha,
+                         out_.served->is_marked});
+    for (const TupleTest& test : out_.tuples) {
+      const scan::TestResult& result = test.finding.result;
+      const bool has_decoys =
+          result.line_up && result.line_up->calibrated && result.line_up->decoys >= kEnoughDecoys;
+      results.push_back({test.finding.verdict, result.finding.evidence.asserted,
+                         planned(plan, kind_name(test.kind))->alpha, false, has_decoys});
+    }
+    if (out_.mass) {
+      const MassFinding& finding = out_.mass->finding;
+      const bool has_decoys = finding.line_up && finding.line_up->calibrated &&
+                              finding.line_up->decoys >= kEnoughDecoys;
+      results.push_back({finding.verdict, finding.evidence.asserted,
+                         planned(plan, kind_name(TestKind::kUnsupervisedMass))->alpha, false,
+                         has_decoys});
+    }
+    return strength_of(results, plan.alpha);
+  }
+
   Status run(TestKind kind) {
     switch (kind) {
       case TestKind::kServedResponse:
@@ -92,14 +152,16 @@ class Auditor {
                                              return {};
                                            }));
     }
-    out_.served = test.finish(out_.policy);
+    out_.served = test.finish(out_.policies.at(TestKind::kServedResponse));
     return {};
   }
 
-  Result<scan::Tests> load(const std::vector<text::Document>& shown) const {
-    COUNTERMARK_TRY(scan::Tests tests, options_->load(out_.policy.alpha, shown));
+  Result<scan::Tests> load(TestKind kind, const std::vector<text::Document>& shown) const {
+    COUNTERMARK_TRY(scan::Tests tests, options_->load(out_.policies.at(kind).alpha, shown));
     if (tests.tests.size() != 1)
       return fail(ErrorCode::kInvalidArgument, "an audit takes one key under one profile");
+    if (options_->plan)
+      COUNTERMARK_CHECK(check_subject(*options_->plan, tests.tests.front()->subject()));
     return tests;
   }
 
@@ -124,27 +186,26 @@ class Auditor {
 
   Status unsupervised_open() {
     COUNTERMARK_TRY(PredictionsHeader header, header_of(inputs_->predictions));
-    COUNTERMARK_TRY(scan::Tests tests, load({}));
+    COUNTERMARK_TRY(scan::Tests tests, load(TestKind::kUnsupervisedOpen, {}));
     OpenOptions options;
     options.progress = options_->stage("tokens", 2 * header.rows);
     options.tuples = tuple_options();
-    COUNTERMARK_TRY(TupleFinding found,
-                    open_model(tests, inputs_->predictions, options, out_.policy));
+    COUNTERMARK_TRY(TupleFinding found, open_model(tests, inputs_->predictions, options,
+                                                   out_.policies.at(TestKind::kUnsupervisedOpen)));
     add(TestKind::kUnsupervisedOpen, std::move(tests), std::move(found), std::move(header));
     return {};
   }
 
   Status unsupervised_mass() {
+    const AuditPolicy& policy = out_.policies.at(TestKind::kUnsupervisedMass);
     COUNTERMARK_TRY(PredictionsHeader header, header_of(inputs_->predictions));
-    COUNTERMARK_TRY(scan::Tests tests, load({}));
+    COUNTERMARK_TRY(scan::Tests tests, load(TestKind::kUnsupervisedMass, {}));
     OpenOptions options;
     options.progress = options_->stage("tokens", header.rows);
     options.tuples = options_->tuples;
-    COUNTERMARK_TRY(Check reading,
-                    reading_check(tests, inputs_->predictions, options, out_.policy));
-    COUNTERMARK_TRY(MassFinding found,
-                    mass_of(tests, inputs_->predictions, tuple_options(), out_.policy,
-                            options_->stage("tokens", header.rows)));
+    COUNTERMARK_TRY(Check reading, reading_check(tests, inputs_->predictions, options, policy));
+    COUNTERMARK_TRY(MassFinding found, mass_of(tests, inputs_->predictions, tuple_options(), policy,
+                                               options_->stage("tokens", header.rows)));
     found.add(std::move(reading));
     found.add(tokenizer_check(tests, header));
     out_.mass = MassTest{std::make_shared<const scan::Tests>(std::move(tests)), std::move(found),
@@ -153,16 +214,20 @@ class Auditor {
   }
 
   // Tests in a fixed order.
-  Result<TupleFinding> walk_through(const scan::Tests& tests, const Material& material) const {
+  Result<TupleFinding> walk_through(TestKind kind, const scan::Tests& tests,
+                                    const Material& material) const {
+    const PlannedTest* const plans =
+        options_->plan ? planned(*options_->plan, kind_name(kind)) : nullptr;
     const AuditOptions::Advance advance = options_->stage("tokens", 0);
-    return judge_walk(tests, material, std::nullopt, tuple_options(), out_.policy, advance);
+    return judge_walk(tests, material, plans == nullptr ? std::nullopt : plans->tuples,
+                      tuple_options(), out_.policies.at(kind), advance);
   }
 
   Status marked_open() {
     COUNTERMARK_TRY(PredictionsHeader header, header_of(inputs_->marked_predictions));
-    COUNTERMARK_TRY(scan::Tests tests, load({}));
+    COUNTERMARK_TRY(scan::Tests tests, load(TestKind::kMarkedOpen, {}));
     COUNTERMARK_TRY(const Material material, read_marked(inputs_->marked_predictions));
-    COUNTERMARK_TRY(TupleFinding found, walk_through(tests, material));
+    COUNTERMARK_TRY(TupleFinding found, walk_through(TestKind::kMarkedOpen, tests, material));
     COUNTERMARK_TRY(Check marked, marked_check(tests, material));
     found.add(std::move(marked));
     found.add(tokenizer_check(tests, header));
@@ -179,10 +244,11 @@ class Auditor {
 
   Status supervised_open() {
     COUNTERMARK_TRY(PredictionsHeader header, header_of(inputs_->log_predictions));
-    COUNTERMARK_TRY(scan::Tests tests, load({}));
+    COUNTERMARK_TRY(scan::Tests tests, load(TestKind::kSupervisedOpen, {}));
     COUNTERMARK_TRY(const Logged logged, read_transcripts(inputs_->log_predictions,
                                                           inputs_->transcripts, filter_of(tests)));
-    COUNTERMARK_TRY(TupleFinding found, walk_through(tests, logged.material));
+    COUNTERMARK_TRY(TupleFinding found,
+                    walk_through(TestKind::kSupervisedOpen, tests, logged.material));
     found.add(log_check(logged.counts));
     COUNTERMARK_TRY(Check marked, marked_check(tests, logged.material));
     found.add(std::move(marked));
@@ -197,7 +263,9 @@ class Auditor {
       return fail(ErrorCode::kInvalidArgument,
                   "answers are read twice, first for their prompts: give files, not '-'");
     COUNTERMARK_TRY(const Shown shown, read_prompts(inputs, inputs_->reader));
-    COUNTERMARK_TRY(scan::Tests tests, load(shown.prompts));
+    COUNTERMARK_TRY(scan::Tests tests, load(is_supervised ? TestKind::kSupervisedClosed
+                                                          : TestKind::kUnsupervisedClosed,
+                                            shown.prompts));
     return is_supervised ? supervised_closed(inputs, shown, std::move(tests))
                          : unsupervised_closed(inputs, shown, std::move(tests));
   }
@@ -207,7 +275,8 @@ class Auditor {
     COUNTERMARK_TRY(const Logged logged,
                     read_answers(inputs, inputs_->reader, inputs_->transcripts, filter_of(tests),
                                  tests.tokenizers.front().get()));
-    COUNTERMARK_TRY(TupleFinding found, walk_through(tests, logged.material));
+    COUNTERMARK_TRY(TupleFinding found,
+                    walk_through(TestKind::kSupervisedClosed, tests, logged.material));
     const Walk& walk = found.sequence->walk;
     found.add(log_check(logged.counts));
     found.add(echo_check(walk.dropped, walk.contexts));
@@ -227,7 +296,9 @@ class Auditor {
       done = documents;
     };
     options.tuples = tuple_options();
-    COUNTERMARK_TRY(TupleFinding found, closed_model(tests, shown, options, out_.policy));
+    COUNTERMARK_TRY(
+        TupleFinding found,
+        closed_model(tests, shown, options, out_.policies.at(TestKind::kUnsupervisedClosed)));
     add(TestKind::kUnsupervisedClosed, std::move(tests), std::move(found));
     return {};
   }

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// All tests that the files at hand allow, each with its part of alpha.
+// All tests that the files at hand allow, and the plan where there is one, each with its part of
+// alpha.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "verifier/audit/finding.h"
+#include "verifier/audit/level.h"
 #include "verifier/audit/mass.h"
+#include "verifier/audit/plan.h"
 #include "verifier/audit/predictions.h"
 #include "verifier/audit/served_response.h"
 #include "verifier/audit/tuple_finding.h"
@@ -62,6 +66,9 @@ struct AuditOptions {
   std::string account{};
   std::string cohort{};
   TupleOptions tuples{};
+  // Whatever it fixes: the options above say the same, and `load` excludes its quoted works.
+  std::optional<Plan> plan{};
+  std::vector<std::string> quoted{};  // files, folders and patterns
   // The one key under the one profile, at this alpha; `shown` is scored nowhere.
   std::function<Result<scan::Tests>(stats::PValue alpha, const std::vector<text::Document>& shown)>
       load{};
@@ -86,19 +93,34 @@ struct MassTest {
   PredictionsHeader predictions{};
 };
 
+// A test that there was not.
+struct NotRun {
+  std::string test{};
+  std::string needs{};
+  std::optional<stats::PValue> alpha{};  // its part, which the plan keeps for it
+};
+
+// The plan that an audit kept to.
+struct Kept {
+  std::string digest{};
+  Strength strength{};
+};
+
 // What an audit found.
 struct Audit {
-  stats::PValue alpha{};  // of the whole
-  AuditPolicy policy{};   // of each test
+  stats::PValue alpha{};                       // of the whole
+  std::map<TestKind, AuditPolicy> policies{};  // of each test that was run
   std::optional<std::string> account{};
   std::optional<ServedFinding> served{};
   std::vector<TupleTest> tuples{};
   std::optional<MassTest> mass{};
-  std::vector<TestKind> not_run{};
+  std::vector<NotRun> not_run{};
+  std::optional<Kept> plan{};  // nothing: exploratory
   stats::PValue share_alpha{};
 };
 
-// Alpha is divided equally. kInvalidArgument where the files allow no test; errors name the file.
+// Without a plan alpha is divided equally. kInvalidArgument where the files allow no test,
+// kMismatch where they are not the plan's; errors name the file.
 Result<Audit> audit(const AuditOptions& options);
 
 // Of all tests together: detected where one is, withheld where none is and one was withheld,

@@ -108,13 +108,17 @@ ordered_json unless(bool is_withheld, T value) {
   return is_withheld ? ordered_json(nullptr) : ordered_json(std::move(value));
 }
 
+const AuditPolicy& policy_of_served(const Audit& audit) {
+  return audit.policies.at(TestKind::kServedResponse);
+}
+
 ordered_json served_json(const Audit& audit, const ServedFinding& finding) {
   const stats::RankSum& ranks = finding.ranks;
   const auto [least, most] = interval(ranks);
   const bool is_withheld = finding.verdict == Verdict::kWithheld;
   return {{"test", "served-response"},
           {"verdict", detect::verdict_name(finding.verdict)},
-          {"alpha", audit.policy.alpha.to_string()},
+          {"alpha", policy_of_served(audit).alpha.to_string()},
           {"prompts", ranks.groups()},
           {"regenerations", {finding.least_regenerated, finding.most_regenerated}},
           {"tied", ranks.tied()},
@@ -133,7 +137,8 @@ ordered_json served_json(const Audit& audit, const ServedFinding& finding) {
             {"chance", 0.5},
             {"interval", {rounded(least), rounded(most)}},
             {"confidence", kConfidence}}},
-          {"couldFind", {{"share", rounded(finding.detectable)}, {"power", audit.policy.power}}},
+          {"couldFind",
+           {{"share", rounded(finding.detectable)}, {"power", policy_of_served(audit).power}}},
           {"checks", checks_json(finding.checks)},
           {"alternatives", codes(alternatives(finding))},
           {"notShown", codes(kServedNotShown)}};
@@ -152,8 +157,9 @@ void add_readings(const char* name, const Readings& readings, std::string& out) 
 std::string could_find(const Audit& audit, const ServedFinding& finding) {
   const std::string among = std::to_string(finding.ranks.groups()) + " prompts";
   if (finding.detectable >= 1)
-    return among + ": with a power of " + fixed(audit.policy.power, 2) + " nothing would be found";
-  return among + ": with a power of " + fixed(audit.policy.power, 2) + " found from " +
+    return among + ": with a power of " + fixed(policy_of_served(audit).power, 2) +
+           " nothing would be found";
+  return among + ": with a power of " + fixed(policy_of_served(audit).power, 2) + " found from " +
          percent(finding.detectable) + " on";
 }
 
@@ -171,7 +177,7 @@ std::string served_text(const Audit& audit, const ServedFinding& finding) {
                        percent(least) + " to " + percent(most) + ")");
   if (finding.verdict != Verdict::kWithheld)
     out += row("p", finding.p.to_string() + (finding.is_marked ? ", of a model" : ", exact") +
-                        "; alpha " + audit.policy.alpha.to_string() + "; log10 e " +
+                        "; alpha " + policy_of_served(audit).alpha.to_string() + "; log10 e " +
                         fixed(ranks.e_value().log10(), 2));
   if (ranks.tied() > 0)
     out += row("tied", std::to_string(ranks.tied()) + " prompts say nothing: all answers tie");
@@ -285,7 +291,7 @@ ordered_json tuples_json(const Audit& audit, const TupleTest& of) {
   const bool is_withheld = finding.verdict == Verdict::kWithheld;
   ordered_json out = {{"test", kind_name(of.kind)},
                       {"verdict", detect::verdict_name(finding.verdict)},
-                      {"alpha", audit.policy.alpha.to_string()},
+                      {"alpha", audit.policies.at(of.kind).alpha.to_string()},
                       {"texts", finding.summary.documents}};
   out.update(finding.sequence ? sequence_json(of) : corpus_json(audit, of));
   if (is_withheld) withhold(out);
@@ -295,7 +301,7 @@ ordered_json tuples_json(const Audit& audit, const TupleTest& of) {
   out["couldFind"] = nullptr;
   if (finding.effect)
     out["couldFind"] = {{"meanScore", rounded(finding.effect->detectable)},
-                        {"power", audit.policy.power}};
+                        {"power", audit.policies.at(of.kind).power}};
   out["checks"] = checks_json(finding.checks);
   out["alternatives"] = codes(kTupleAlternatives);
   out["notShown"] = codes(kTupleNotShown);
@@ -309,7 +315,7 @@ ordered_json mass_json(const Audit& audit, const MassTest& of) {
   const stats::WeightedSum& sum = finding.sum;
   ordered_json out = {{"test", kind_name(TestKind::kUnsupervisedMass)},
                       {"verdict", detect::verdict_name(finding.verdict)},
-                      {"alpha", audit.policy.alpha.to_string()},
+                      {"alpha", audit.policies.at(TestKind::kUnsupervisedMass).alpha.to_string()},
                       {"texts", finding.texts}};
   out.update(detect::subject_json(test.subject()));
   out["layers"] = layers_json(test);
@@ -328,7 +334,7 @@ ordered_json mass_json(const Audit& audit, const MassTest& of) {
   if (sum.n() > 0) {
     const double width = 1.96 * sum.deviation();
     out["effect"] = effect_json({sum.mean(), sum.chance(), sum.mean() - width, sum.mean() + width});
-    out["couldFind"] = {{"meanScore", rounded(finding.detectable)}, {"power", audit.policy.power}};
+    out["couldFind"] = {{"meanScore", rounded(finding.detectable)}, {"power", audit.policies.at(TestKind::kUnsupervisedMass).power}};
   }
   out["reasons"] = finding.reasons;
   out["checks"] = checks_json(finding.checks);
@@ -345,7 +351,7 @@ std::string mass_text(const Audit& audit, const MassTest& of) {
                     detect::verdict_name(finding.verdict) + "\n";
   if (sum.n() > 0) {
     out += row("could find", std::to_string(sum.n()) + " weighted tuples: with a power of " +
-                                 fixed(audit.policy.power, 2) + " found from a mean score of " +
+                                 fixed(audit.policies.at(TestKind::kUnsupervisedMass).power, 2) + " found from a mean score of " +
                                  fixed(finding.detectable, 4) + " on (" + fixed(sum.chance(), 4) +
                                  " by chance)");
     out += row("scores", "mean " + fixed(sum.mean(), 4) + " (95 % interval " +
@@ -355,7 +361,7 @@ std::string mass_text(const Audit& audit, const MassTest& of) {
   if (finding.verdict != Verdict::kWithheld && sum.n() > 0)
     out += row("p", finding.evidence.asserted.to_string() + ", a bound (estimate 1e" +
                         fixed(finding.estimate_log10, 1) + "); alpha " +
-                        audit.policy.alpha.to_string() + "; log10 e " +
+                        audit.policies.at(TestKind::kUnsupervisedMass).alpha.to_string() + "; log10 e " +
                         fixed(finding.e_value.log10(), 2));
   for (const Check& check : finding.checks)
     out += row("check", check.name + " " + state_name(check.state) + ": " + check.detail);
@@ -372,7 +378,8 @@ std::string tuples_text(const Audit& audit, const TupleTest& of) {
       std::string(kind_name(of.kind)) + ": " + detect::verdict_name(finding.verdict) + "\n";
   const std::string tuples = std::to_string(evidence.tally.n) + " distinct tuples";
   if (const auto& effect = finding.effect) {
-    out += row("could find", tuples + ": with a power of " + fixed(audit.policy.power, 2) +
+    out += row("could find", tuples + ": with a power of " +
+                                 fixed(audit.policies.at(of.kind).power, 2) +
                                  " found from a mean score of " + fixed(effect->detectable, 4) +
                                  " on (" + fixed(effect->chance, 4) + " by chance)");
     out += row("scores", "mean " + fixed(effect->mean, 4) + " (95 % interval " +
@@ -384,7 +391,7 @@ std::string tuples_text(const Audit& audit, const TupleTest& of) {
   if (finding.verdict != Verdict::kWithheld) {
     std::string p = evidence.asserted.to_string() + ", " + detect::by_chance(evidence) +
                     " suspects that have nothing to do with this key; alpha " +
-                    audit.policy.alpha.to_string();
+                    audit.policies.at(of.kind).alpha.to_string();
     if (finding.e_value) p += "; log10 e " + fixed(finding.e_value->log10(), 2);
     if (finding.sequence && !finding.sequence->planned)
       p += ", at most " + fixed(finding.sequence->most.log10(), 2) + ", whose inverse p is";
@@ -407,15 +414,52 @@ std::string tuples_text(const Audit& audit, const TupleTest& of) {
   return out;
 }
 
+// What an audit without a plan has not.
+ordered_json plan_json(const Audit& audit) {
+  ordered_json out = {{"plan", nullptr},
+                      {"level", nullptr},
+                      {"pValue", nullptr},
+                      {"levelLimits", ordered_json::array()}};
+  if (!audit.plan) return out;
+  const Strength& strength = audit.plan->strength;
+  out["plan"] = audit.plan->digest;
+  out["level"] = level_name(strength.level);
+  if (strength.p) out["pValue"] = strength.p->to_string();
+  out["levelLimits"] = strength.limits;
+  return out;
+}
+
+constexpr std::array kLimits = {
+    Reading{"not-detected", "the plan's alpha asks for more"},
+    Reading{"model-law", "the law of marked answers' ranks is a model"},
+    Reading{"no-registration", "nothing here shows that the key is older than the exhibits"},
+    Reading{"no-decoys", "fewer than 1,000 decoys, or they do not behave"},
+    Reading{"withheld-test", "a planned test was withheld"},
+};
+
+std::string plan_text(const Kept& plan) {
+  const Strength& strength = plan.strength;
+  std::string out = "level: " + std::string(level_name(strength.level)) + "\n";
+  out += row("plan", plan.digest);
+  if (strength.p)
+    out += row("p", strength.p->to_string() +
+                        " of the whole audit: whichever of its planned tests had given it");
+  for (const std::string& limit : strength.limits)
+    for (const Reading& reading : kLimits)
+      if (limit == reading.code) out += row("no higher", reading.text);
+  return out;
+}
+
 }  // namespace
 
 std::string to_json(const Audit& audit) {
   ordered_json out = {{"schema", "countermark.audit/1"},
                       {"version", kVersion},
                       {"verdict", detect::verdict_name(verdict_of(audit))},
-                      {"exploratory", true},
-                      {"alpha", audit.alpha.to_string()},
-                      {"account", audit.account ? ordered_json(*audit.account) : nullptr}};
+                      {"exploratory", !audit.plan}};
+  out.update(plan_json(audit));
+  out["alpha"] = audit.alpha.to_string();
+  out["account"] = audit.account ? ordered_json(*audit.account) : ordered_json(nullptr);
   out["tests"] = ordered_json::array();
   for (const TestKind kind : kTestKinds) {
     if (kind == TestKind::kServedResponse && audit.served)
@@ -426,8 +470,10 @@ std::string to_json(const Audit& audit) {
       if (test.kind == kind) out["tests"].push_back(tuples_json(audit, test));
   }
   ordered_json not_run = ordered_json::array();
-  for (const TestKind kind : audit.not_run)
-    not_run.push_back({{"test", kind_name(kind)}, {"needs", kind_needs(kind)}});
+  for (const NotRun& each : audit.not_run)
+    not_run.push_back({{"test", each.test},
+                       {"needs", each.needs},
+                       {"alpha", each.alpha ? ordered_json(each.alpha->to_string()) : nullptr}});
   out["notRun"] = std::move(not_run);
   return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
@@ -440,9 +486,13 @@ std::string to_text(const Audit& audit) {
     for (const TupleTest& test : audit.tuples)
       if (test.kind == kind) out += tuples_text(audit, test);
   }
-  for (const TestKind kind : audit.not_run)
-    out += row("not run", std::string(kind_name(kind)) + ": needs " + kind_needs(kind));
-  out += "exploratory: no plan fixed this analysis before the data were seen, so it has no level\n";
+  for (const NotRun& each : audit.not_run)
+    out += row("not run", each.test + ": needs " + each.needs +
+                              (each.alpha ? "; keeps its alpha, " + each.alpha->to_string() : ""));
+  out += audit.plan
+             ? plan_text(*audit.plan)
+             : "exploratory: no plan fixed this analysis before the data were seen, so it has no "
+               "level\n";
   return out;
 }
 
