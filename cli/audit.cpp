@@ -208,6 +208,8 @@ Run add_audit_command(CLI::App& app) {
       "text\n"
       "expects, and answers with, tuples of high score. The text that a suspect reads must not be\n"
       "marked; of its answers contexts that stand in any prompt are not scored.\n"
+      "With --plan (countermark plan -o) nothing is done but what it fixed, and the result has a "
+      "level.\n"
       "\nExamples:\n"
       "  countermark audit --scores scores.jsonl --transcripts served.jsonl\n"
       "  countermark audit -k 2026-11.key -p profile.json --answers answers.jsonl --json");
