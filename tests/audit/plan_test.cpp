@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/text/test_data.h"
+#include "verifier/audit/audit.h"
 #include "verifier/audit/plannable.h"
 
 namespace countermark::audit {
@@ -220,6 +221,15 @@ TEST(Plan, FromParts) {
   plan = served_alone();
   plan.tests[0].name = "\xff";
   EXPECT_EQ(check_plan(plan).error().field, "tests");
+}
+
+// What an audit runs can be planned.
+TEST(Plan, HasEveryTest) {
+  for (const TestKind kind : kTestKinds) {
+    const Plannable* const found = find_plannable(kind_name(kind));
+    ASSERT_NE(found, nullptr) << kind_name(kind);
+    EXPECT_EQ(found->needs_key, has_tuples(kind));
+  }
 }
 
 TEST(Plan, Decimals) {

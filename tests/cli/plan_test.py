@@ -307,6 +307,7 @@ class KeptPlanTest(ProgramTest):
         asked = [json.loads(line) for line in (self.folder / "answers.jsonl").read_text().splitlines()]
         foreign = self.write("foreign.jsonl", [*asked[:3], {**asked[3], "promptsSha256": "0" * 64}])
         silent = self.write("silent.jsonl", [{"prompt": "a", "response": "b"}])
+        empty = self.write("empty.jsonl", [{"prompt": [], "response": "b", "promptsSha256": []}])
         plan = json.loads((self.folder / "plan.json").read_text())
         for files, says in (
             ((*self.CLOSED, "-k", other_key), ("key", plan["keyId"])),
@@ -316,6 +317,7 @@ class KeptPlanTest(ProgramTest):
             (("--predictions", unnamed, "-k", self.key), ("unnamed", "nothing", sha256(self.reading))),
             (("--answers", foreign, "-k", self.key), ("foreign.jsonl", "record 4", "0" * 64, sha256(self.prompts))),
             (("--answers", silent, "-k", self.key), ("silent.jsonl", "promptsSha256")),
+            (("--answers", empty, "-k", self.key), ("empty.jsonl", "record 1", "nothing")),
             ((*self.CLOSED, "-k", self.key, "--quoted", work), ("work.txt", sha256(work))),
         ):
             with self.subTest(says[0]):

@@ -80,7 +80,8 @@ Status check_answers(const Inputs& inputs, const std::optional<std::string>& pla
     for (;;) {
       COUNTERMARK_TRY(const std::optional<text::Document> answer, answers->next());
       if (!answer) break;
-      const std::string& found = answer->segments.back().text;
+      // The prompt stands before it.
+      const std::string found = answer->segments.empty() ? "" : answer->segments.back().text;
       if (found == plans) continue;
       Error error = other(file, "says of its prompts that their SHA-256 is ", found, plans).value();
       error.field = "record " + std::to_string(answer->record);

@@ -38,17 +38,17 @@ constexpr std::array kEffects = {
 };
 
 double excess_at(const MeasuredEffect& effect, double share) {
-  const EffectPoint* before = nullptr;
-  for (const EffectPoint& point : effect.points) {
-    if (share <= point.share) {
-      if (before == nullptr)
-        return effect.falls_with_share ? point.excess * share / point.share : point.excess;
-      const double part = (share - before->share) / (point.share - before->share);
-      return before->excess + part * (point.excess - before->excess);
+  EffectPoint before = effect.points.front();
+  if (share < before.share)
+    return effect.falls_with_share ? before.excess * share / before.share : before.excess;
+  for (const EffectPoint& point : effect.points.subspan(1)) {
+    if (share < point.share) {
+      const double part = (share - before.share) / (point.share - before.share);
+      return before.excess + part * (point.excess - before.excess);
     }
-    before = &point;
+    before = point;
   }
-  return before->excess;
+  return before.excess;
 }
 
 }  // namespace
