@@ -88,7 +88,8 @@ double power_of(const Scale& scale, std::uint64_t n, double value, PValue level)
                           : stats::mean_power(n, value, level);
 }
 
-const char* sign(MeasuredEffect::Bound bound) {
+// Before a number that is smaller the larger the effect is.
+std::string sign(MeasuredEffect::Bound bound) {
   switch (bound) {
     case MeasuredEffect::Bound::kNone:
       return "";
@@ -98,6 +99,21 @@ const char* sign(MeasuredEffect::Bound bound) {
       return ">=";
   }
   return "";
+}
+
+// The chance of finding it is larger the larger the effect is.
+std::string probability(MeasuredEffect::Bound bound, double value) {
+  const bool is_low = value < 0.001;
+  const bool is_high = value > 0.999;
+  switch (bound) {
+    case MeasuredEffect::Bound::kNone:
+      break;
+    case MeasuredEffect::Bound::kAtLeast:
+      return is_low ? ">=0" : is_high ? ">.999" : ">=" + probability(value);
+    case MeasuredEffect::Bound::kAtMost:
+      return is_high ? "<=1" : is_low ? "<.001" : "<=" + probability(value);
+  }
+  return probability(value);
 }
 
 // "1e-6" for all, or each test's part.
@@ -144,7 +160,9 @@ std::string tuples_text(const Needs& needs) {
   if (!needs.tuples) return out;
   return out + "With " + whole(*needs.tuples) + " tuples it is found with probability\n" +
          rows(needs, [&](const MeasuredEffect& effect, EffectAt at, PValue level) {
-           return probability(power_of(effect.scale, *needs.tuples, at.value, level)) + " ";
+           return probability(effect.bound,
+                              power_of(effect.scale, *needs.tuples, at.value, level)) +
+                  " ";
          });
 }
 
@@ -237,7 +255,8 @@ std::string sources(const Needs& needs) {
                        "not measured at this share: between two that were, or in proportion; "
                        "of supervised tests the same");
   if (has_bounds)
-    out += detect::row("<=, >=", "the effect was at least, at most, what the number is made with");
+    out +=
+        detect::row("<=, >=", "the effect was at least, or at most, what the number is made with");
   if (!unknown.empty() && !needs.effect)
     out += detect::row("unmeasured", unknown + ": give your own, --effect X");
   return out + detect::row("so", "orders of magnitude: another student shows more or less");
