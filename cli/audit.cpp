@@ -26,6 +26,7 @@ struct AuditFlags {
   std::string plan{};
   audit::Inputs inputs{};
   ScanTestFlags tests{};
+  std::string looks{};
   double power = 0.9;
   double share_alpha = 0.01;
   std::uint32_t decoys = 1000;
@@ -57,6 +58,8 @@ Status check(const AuditFlags& flags) {
     return refuse("--transcripts are looked at with --scores, --log-predictions or --answers");
   if (inputs.transcripts == "-")
     return refuse("--transcripts are read by several tests: give a file, not '-'");
+  if (!flags.looks.empty() && inputs.answers.empty())
+    return refuse("--looks keeps looks at --answers");
   if (!inputs.answers.empty() && inputs.reader.role != "assistant")
     return refuse("--role: the assistant's turns are the suspect's answers");
   const bool needs_key = allowed(audit::has_tuples);
@@ -116,6 +119,7 @@ Result<audit::AuditOptions> options_of(const AuditFlags& flags, std::optional<au
   out.power = flags.power;
   out.account = flags.tests.account;
   out.cohort = flags.tests.cohort;
+  out.looks = flags.looks;
   out.tuples.share_alpha = stats::PValue::from_decimal(flags.share_alpha);
   out.tuples.decoys = flags.decoys;
   COUNTERMARK_TRY(out.tuples.decoy_seed, from_hex("--decoy-seed", flags.decoy_seed));
@@ -164,18 +168,20 @@ Run add_audit_command(CLI::App& app) {
                  "What was served (countermark.transcript/1)")
       ->type_name("FILE");
   app.add_option("--predictions", flags->inputs.predictions,
-                 "What the suspect predicts while it reads a text that is not marked "
-                 "(countermark.predictions/1)")
+                 "What it predicts while it reads unmarked text (countermark.predictions/1)")
       ->type_name("FILE");
   app.add_option("--marked-predictions", flags->inputs.marked_predictions,
-                 "The same while it reads a text that is marked under the key")
+                 "What it predicts while it reads text that is marked under the key")
       ->type_name("FILE");
   app.add_option("--log-predictions", flags->inputs.log_predictions,
-                 "The same while it reads answers of --transcripts")
+                 "What it predicts while it reads answers of --transcripts")
       ->type_name("FILE");
   app.add_option("--answers", flags->inputs.answers,
                  "What the suspect answered, with its prompts (countermark.answers/1 and others)")
       ->type_name("INPUT");
+  app.add_option("--looks", flags->looks,
+                 "Answers keep coming: judge them by a bet, and keep this look here")
+      ->type_name("FILE");
   flags->tests.add_claim_flags(app, false);
   app.add_option("--quoted", flags->tests.quoted,
                  "Other works that the suspect may quote: contexts in them are not scored")

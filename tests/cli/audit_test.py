@@ -274,6 +274,44 @@ class AuditTest(ProgramTest):
         path = self.lines("answers.jsonl", self.marked)
         self.assertEqual(self.audit("--answers", path, "-k", other, "--decoys", 0)["verdict"], "not-detected")
 
+    # --- answers that keep coming ------------------------------------------------------------
+
+    def look(self, answers: list[dict[str, Any]], *more: object, code: int = 0) -> dict[str, Any]:
+        return self.audit("--answers", self.lines("coming.jsonl", answers), "-k", self.key, "--decoys", 0, "--looks",
+                          "looks.jsonl", *more, code=code)
+
+    def test_answers_that_keep_coming(self) -> None:
+        """Looked at three times, the bet is what it is when looked at once; and what was seen stays."""
+        (self.folder / "looks.jsonl").unlink(missing_ok=True)
+        looks = [self.look(self.marked[:count]) for count in (6, 12, 24)]
+        self.assertEqual([each["looks"] for each in looks], [1, 2, 3])
+        often = looks[-1]["tests"][0]
+        self.assertEqual((often["verdict"], often["order"], often["nullModel"]["law"]), ("detected", "as-answered", "e-process"))
+        self.assertEqual(sorted(each["tests"][0]["log10MostE"] for each in looks),
+                         [each["tests"][0]["log10MostE"] for each in looks])
+        chain = [json.loads(line) for line in (self.folder / "looks.jsonl").read_text().splitlines()]
+        self.assertEqual(len({look["previous"] for look in chain}), 3)
+        before = (self.folder / "looks.jsonl").read_text()
+        (self.folder / "looks.jsonl").unlink()
+        once = self.look(self.marked)["tests"][0]
+        self.assertEqual((once["pValue"], once["scored"]), (often["pValue"], often["scored"]))
+        (self.folder / "looks.jsonl").write_text(before)
+
+        answers = self.lines("other.jsonl", self.marked[1:] + self.marked[:1])
+        self.refused(3, "audit", "--answers", answers, "-k", self.key, "--decoys", 0, "--looks", "looks.jsonl",
+                     says=("other.jsonl", "may only be added"))
+        fewer = self.lines("fewer.jsonl", self.marked[:20])
+        self.refused(3, "audit", "--answers", fewer, "-k", self.key, "--decoys", 0, "--looks", "looks.jsonl",
+                     says=("fewer.jsonl", "may only be added"))
+        self.refused(3, "audit", "--answers", "coming.jsonl", "-k", self.key, "--decoys", 0, "--looks", "looks.jsonl",
+                     "--alpha", 1e-4, says=("looks.jsonl", "other settings"))
+        (self.folder / "looks.jsonl").write_text("".join(before.splitlines(keepends=True)[1:]))
+        self.refused(3, "audit", "--answers", "coming.jsonl", "-k", self.key, "--decoys", 0, "--looks", "looks.jsonl",
+                     says=("looks.jsonl", "record 1", "left out"))
+        (self.folder / "looks.jsonl").unlink()
+        self.assertEqual(self.look(self.unmarked)["verdict"], "not-detected")
+        self.refused(2, "audit", "--scores", self.lines("scores.jsonl", scores(5, 0)), "--looks", "l.jsonl", says=("--answers",))
+
     # --- what an open model predicts ---------------------------------------------------------
 
     def opened(self, texts: list[list[int]], predict: Any, *more: object) -> dict[str, Any]:

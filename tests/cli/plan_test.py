@@ -245,7 +245,8 @@ class KeptPlanTest(ProgramTest):
             ("served-response", "4.00e-7", "detected"), ("unsupervised-open", "1.00e-7", "detected"),
             ("unsupervised-closed", "5.00e-7", "detected")])
         self.assertEqual((value["tests"][1]["lineUp"]["decoys"], value["level"]), (50, "strong"))
-        self.assertEqual([each["test"] for each in value["notRun"]], ["supervised-open", "marked-open", "supervised-closed"])
+        self.assertEqual([each["test"] for each in value["notRun"]], ["supervised-open", "unsupervised-open-mass", "marked-open",
+                                                                   "supervised-closed"])
         self.assertEqual({each["alpha"] for each in value["notRun"]}, {None})
         # The best of three, each times what its part is of the whole.
         best = min(self.asserted(test) * float(value["alpha"]) / float(test["alpha"]) for test in value["tests"])
@@ -256,7 +257,7 @@ class KeptPlanTest(ProgramTest):
         value = self.audit(*self.CLOSED, "-k", self.key)
         self.assertEqual([test["alpha"] for test in value["tests"]], ["5.00e-7"])
         kept = {each["test"]: each["alpha"] for each in value["notRun"]}
-        self.assertEqual(kept, {"served-response": "4.00e-7", "unsupervised-open": "1.00e-7", "supervised-open": None,
+        self.assertEqual(kept, {"served-response": "4.00e-7", "unsupervised-open": "1.00e-7", "supervised-open": None, "unsupervised-open-mass": None,
                                 "marked-open": None, "supervised-closed": None})
         self.assertAlmostEqual(float(value["pValue"]) / self.asserted(value["tests"][0]), 2, delta=0.02)
 

@@ -143,6 +143,9 @@ def outputs(folder: Path) -> dict[str, str]:
         "audit-planned": planned_audit(folder, key, call),
         "audit-model": call("audit", "-k", "default.key", "-p", "gumbel.json", "--answers", "answers.jsonl", "--ids-field",
                             "ids", "--decoys", 20, "--json", "-t", model / "tokenizer.json"),
+        "audit-looked-at": call("audit", "-k", key, "--answers", "answers.jsonl", "--ids-field", "ids", "--decoys", 20,
+                                "--looks", "looks.jsonl", "--json"),
+        "looks": (folder / "looks.jsonl").read_text(),
         "plan": call("plan", *(part for test in (
             "served-response=2e-7", "supervised-open=1e-7:200000", "unsupervised-open", "unsupervised-open-mass",
             "marked-open=1e-7", "supervised-closed=1e-7:20000", "unsupervised-closed=1e-7",

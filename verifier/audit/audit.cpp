@@ -6,11 +6,13 @@
 
 #include "verifier/audit/closed_model.h"
 #include "verifier/audit/kept_plan.h"
+#include "verifier/audit/looks.h"
 #include "verifier/audit/open_model.h"
 #include "verifier/audit/served_scores.h"
 #include "verifier/audit/supervised.h"
 #include "verifier/text/inputs.h"
 #include "verifier/text/transcript.h"
+#include "watermark/prf/hash.h"
 
 namespace countermark::audit {
 namespace {
@@ -263,6 +265,7 @@ class Auditor {
       return fail(ErrorCode::kInvalidArgument,
                   "answers are read twice, first for their prompts: give files, not '-'");
     COUNTERMARK_TRY(const Shown shown, read_prompts(inputs, inputs_->reader));
+    if (!is_supervised && !options_->looks.empty()) return looked_at(inputs, shown);
     COUNTERMARK_TRY(scan::Tests tests, load(is_supervised ? TestKind::kSupervisedClosed
                                                           : TestKind::kUnsupervisedClosed,
                                             shown.prompts));
@@ -282,6 +285,48 @@ class Auditor {
     found.add(echo_check(walk.dropped, walk.contexts));
     found.add(prompts_check(shown));
     add(TestKind::kSupervisedClosed, std::move(tests), std::move(found));
+    return {};
+  }
+
+  // All that the bet depends on besides the answers.
+  std::string looks_settings(const scan::Tests& tests) const {
+    const detect::Subject& subject = tests.tests.front()->subject();
+    std::string out = "countermark looks";
+    const auto add = [&](const std::string& part) { out += "\n" + part; };
+    for (const std::string& part :
+         {subject.scheme, subject.profile, subject.key_id, subject.model, subject.epoch,
+          options_->account, options_->cohort, inputs_->reader.text_field,
+          inputs_->reader.ids_field,
+          out_.policies.at(TestKind::kUnsupervisedClosed).alpha.to_string(15)})
+      add(part);
+    if (const auto& shown = tests.tests.front()->shown()) add(to_hex(detect::digest_of(*shown)));
+    return to_hex(sha256(out));
+  }
+
+  // Answers that keep coming, in their order.
+  Status looked_at(const std::vector<std::string>& inputs, const Shown& shown) {
+    if (inputs.size() != 1)
+      return fail(ErrorCode::kInvalidArgument,
+                  "answers that are looked at again stand in one file");
+    COUNTERMARK_TRY(Looks looks, Looks::open(options_->looks));
+    COUNTERMARK_TRY(scan::Tests tests, load(TestKind::kUnsupervisedClosed, {}));
+    if (!tests.tests.front()->model_reasons().empty() ||
+        !has_bet(tests.tests.front()->null_model()))
+      return fail(ErrorCode::kUnsupported, "scores of this mark have no law to bet on");
+    const std::string settings = looks_settings(tests);
+    COUNTERMARK_CHECK(looks.check(settings, inputs.front()));
+    COUNTERMARK_TRY(const Material material,
+                    read_answers(inputs, inputs_->reader, tests.tokenizers.front().get()));
+    COUNTERMARK_TRY(TupleFinding found,
+                    walk_through(TestKind::kUnsupervisedClosed, tests, material));
+    const Walk& walk = found.sequence->walk;
+    COUNTERMARK_CHECK(looks.add(
+        {{}, settings, 0, {}, walk.all.tally.n, walk.all.e_value.units(), walk.all.most.units()},
+        inputs.front()));
+    out_.looks = looks.looks().size();
+    found.add(echo_check(walk.dropped, walk.contexts));
+    found.add(prompts_check(shown));
+    add(TestKind::kUnsupervisedClosed, std::move(tests), std::move(found));
     return {};
   }
 

@@ -65,6 +65,8 @@ struct AuditOptions {
   double power = 0.9;
   std::string account{};
   std::string cohort{};
+  // A file of looks (looks.h): answers are judged by a bet in their order, and each look is kept.
+  std::string looks{};
   TupleOptions tuples{};
   // Whatever it fixes: the options above say the same, and `load` excludes its quoted works.
   std::optional<Plan> plan{};
@@ -114,6 +116,7 @@ struct Audit {
   std::optional<ServedFinding> served{};
   std::vector<TupleTest> tuples{};
   std::optional<MassTest> mass{};
+  std::uint64_t looks = 0;  // at the answers, this one included; 0: nobody counts
   std::vector<NotRun> not_run{};
   std::optional<Kept> plan{};  // nothing: exploratory
   stats::PValue share_alpha{};

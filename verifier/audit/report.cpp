@@ -334,7 +334,8 @@ ordered_json mass_json(const Audit& audit, const MassTest& of) {
   if (sum.n() > 0) {
     const double width = 1.96 * sum.deviation();
     out["effect"] = effect_json({sum.mean(), sum.chance(), sum.mean() - width, sum.mean() + width});
-    out["couldFind"] = {{"meanScore", rounded(finding.detectable)}, {"power", audit.policies.at(TestKind::kUnsupervisedMass).power}};
+    out["couldFind"] = {{"meanScore", rounded(finding.detectable)},
+                        {"power", audit.policies.at(TestKind::kUnsupervisedMass).power}};
   }
   out["reasons"] = finding.reasons;
   out["checks"] = checks_json(finding.checks);
@@ -351,9 +352,9 @@ std::string mass_text(const Audit& audit, const MassTest& of) {
                     detect::verdict_name(finding.verdict) + "\n";
   if (sum.n() > 0) {
     out += row("could find", std::to_string(sum.n()) + " weighted tuples: with a power of " +
-                                 fixed(audit.policies.at(TestKind::kUnsupervisedMass).power, 2) + " found from a mean score of " +
-                                 fixed(finding.detectable, 4) + " on (" + fixed(sum.chance(), 4) +
-                                 " by chance)");
+                                 fixed(audit.policies.at(TestKind::kUnsupervisedMass).power, 2) +
+                                 " found from a mean score of " + fixed(finding.detectable, 4) +
+                                 " on (" + fixed(sum.chance(), 4) + " by chance)");
     out += row("scores", "mean " + fixed(sum.mean(), 4) + " (95 % interval " +
                              fixed(sum.mean() - 1.96 * sum.deviation(), 4) + " to " +
                              fixed(sum.mean() + 1.96 * sum.deviation(), 4) + ", by a model)");
@@ -361,8 +362,8 @@ std::string mass_text(const Audit& audit, const MassTest& of) {
   if (finding.verdict != Verdict::kWithheld && sum.n() > 0)
     out += row("p", finding.evidence.asserted.to_string() + ", a bound (estimate 1e" +
                         fixed(finding.estimate_log10, 1) + "); alpha " +
-                        audit.policies.at(TestKind::kUnsupervisedMass).alpha.to_string() + "; log10 e " +
-                        fixed(finding.e_value.log10(), 2));
+                        audit.policies.at(TestKind::kUnsupervisedMass).alpha.to_string() +
+                        "; log10 e " + fixed(finding.e_value.log10(), 2));
   for (const Check& check : finding.checks)
     out += row("check", check.name + " " + state_name(check.state) + ": " + check.detail);
   for (const std::string& reason : finding.reasons) out += row("reason", reason);
@@ -460,6 +461,7 @@ std::string to_json(const Audit& audit) {
   out.update(plan_json(audit));
   out["alpha"] = audit.alpha.to_string();
   out["account"] = audit.account ? ordered_json(*audit.account) : ordered_json(nullptr);
+  out["looks"] = audit.looks == 0 ? ordered_json(nullptr) : ordered_json(audit.looks);
   out["tests"] = ordered_json::array();
   for (const TestKind kind : kTestKinds) {
     if (kind == TestKind::kServedResponse && audit.served)
@@ -486,6 +488,9 @@ std::string to_text(const Audit& audit) {
     for (const TupleTest& test : audit.tuples)
       if (test.kind == kind) out += tuples_text(audit, test);
   }
+  if (audit.looks > 0)
+    out +=
+        row("looks", std::to_string(audit.looks) + " at the answers: a bet allows for any number");
   for (const NotRun& each : audit.not_run)
     out += row("not run", each.test + ": needs " + each.needs +
                               (each.alpha ? "; keeps its alpha, " + each.alpha->to_string() : ""));
