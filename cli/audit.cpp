@@ -27,6 +27,7 @@ struct AuditFlags {
   audit::Inputs inputs{};
   ScanTestFlags tests{};
   std::string looks{};
+  std::string plot{};
   double power = 0.9;
   double share_alpha = 0.01;
   std::uint32_t decoys = 1000;
@@ -39,6 +40,7 @@ struct AuditFlags {
 
 Status check(const AuditFlags& flags) {
   COUNTERMARK_CHECK(flags.output.check());
+  if (!flags.plot.empty()) COUNTERMARK_CHECK((Output{flags.plot, flags.output.force}.check()));
   const auto refuse = [](const char* message) {
     return fail(ErrorCode::kInvalidArgument, message);
   };
@@ -140,6 +142,14 @@ int run(const CLI::App& app, AuditFlags flags) {
   if (!options) return report(options.error());
   const auto found = audit::audit(*options);
   if (!found) return report(found.error());
+  if (!flags.plot.empty()) {
+    const std::string drawn = to_svg(*found);
+    if (drawn.empty())
+      return report(Error{ErrorCode::kInvalidArgument,
+                          "--plot: no decoys, no bet and no ranks are there to be drawn"});
+    if (const Status kept = Output{flags.plot, flags.output.force}.write(drawn); !kept)
+      return report(kept.error());
+  }
   const Status written = flags.output.write(flags.json ? to_json(*found) + "\n" : to_text(*found));
   if (!written) return report(written.error());
   if (!flags.exit_status) return kDone;
@@ -205,6 +215,8 @@ Run add_audit_command(CLI::App& app) {
   app.add_flag("--json", flags->json, "One object of JSON (countermark.audit/1)");
   app.add_flag("--exit-status", flags->exit_status,
                "Exit 0 if detected, 10 if not, 5 if inconclusive or withheld");
+  app.add_option("--plot", flags->plot, "Draw ranks, bets, and keys among decoys")
+      ->type_name("FILE.svg");
   flags->output.add_flags(app);
   app.footer(
       "\nServed responses (--scores): the suspect rates what the log says was served, and other\n"

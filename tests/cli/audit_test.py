@@ -12,6 +12,7 @@ import math
 import random
 import struct
 import unittest
+import xml.etree.ElementTree as ElementTree
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -458,6 +459,19 @@ class AuditTest(ProgramTest):
         one, two = (self.call("audit", "--answers", path, "-k", self.key, "--decoys", 20, "--json", "--threads", n)[0]
                     for n in (1, 2))
         self.assertEqual(one, two)
+
+    def test_pictures(self) -> None:
+        records = self.lines("scores.jsonl", scores(100, 0.3))
+        read = self.file("predictions.safetensors", predictions([answer["ids"] for answer in self.logs["bob"]],
+                                                                Student(self.ids["marked"])))
+        (self.folder / "audit.svg").unlink(missing_ok=True)
+        self.audit("--scores", records, "--marked-predictions", read, "-k", self.key, "--decoys", 50, "--plot", "audit.svg")
+        svg = (self.folder / "audit.svg").read_text()
+        titles = [element.text for element in ElementTree.fromstring(svg).iter() if element.tag.endswith(("title", "text"))]
+        for title in ("Served answers among 4 regenerations", "marked-open: evidence against tuples",
+                      "marked-open: the key among 50 decoys"):
+            self.assertIn(title, titles)
+        self.refused(2, "audit", "--scores", records, "--plot", "audit.svg", says=("audit.svg", "--force"))
 
     def test_exit_status(self) -> None:
         for records, code in ((scores(300, 0.5), 0), (scores(300, 0), 10), (scores(2, 0), 5)):

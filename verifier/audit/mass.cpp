@@ -18,7 +18,7 @@ namespace {
 
 using detect::Verdict;
 
-constexpr double kWeightUnit = 8192;
+constexpr double kWeightUnit = stats::WeightedSum::kMostWeight;
 
 // Candidates that decoys read: of a longer text the first documents.
 constexpr std::uint64_t kSampleCandidates = 1'000'000;
@@ -157,12 +157,12 @@ Result<detect::LineUp> line_up(const scan::Test& test, std::span<const ReadText>
                      // What the true key has read a decoy reads.
                      const auto sum = weigh_all(decoy, texts);
                      if (!sum) return;
-                     bounds[i] = sum->chernoff();
+                     bounds[i] = sum->tail();
                      estimates[i] = stats::PValue::from_double(
                          std::clamp(std::pow(10.0, sum->estimate_log10()), 1e-300, 1.0));
                      if (options.decoy_done) options.decoy_done();
                    });
-  detect::LineUp out = detect::compare(truth.chernoff(), bounds, estimates);
+  detect::LineUp out = detect::compare(truth.tail(), bounds, estimates);
   out.seed = to_hex(seed);
   return out;
 }
@@ -183,9 +183,10 @@ void mass_weights(std::span<const float> log_probs, std::span<std::uint32_t> out
   };
   double squares = 0;
   for (const float log_prob : log_probs) squares += probability(log_prob) * probability(log_prob);
-  const double left = std::max(0.0, 1 - squares);
+  const double left = squares > 0 ? std::max(0.0, 1 - squares) / std::sqrt(squares) : 0;
   for (std::size_t i = 0; i < log_probs.size(); ++i)
-    out[i] = static_cast<std::uint32_t>(probability(log_probs[i]) * left * kWeightUnit);
+    out[i] =
+        static_cast<std::uint32_t>(std::min(1.0, probability(log_probs[i]) * left) * kWeightUnit);
 }
 
 void MassFinding::add(Check check) {
@@ -212,7 +213,7 @@ Result<MassFinding> mass_of(const scan::Tests& tests, const std::string& predict
   out.e_value = sum.bet();
   out.evidence = test.weigh({sum.n(), 0}, 1, out.tokens);
   out.evidence.tally.sum = sum.statistic();
-  out.evidence.p = sum.chernoff().times(test.subject().policy.tests);
+  out.evidence.p = sum.tail().times(test.subject().policy.tests);
   out.evidence.asserted = std::max(out.evidence.floor, out.evidence.p.plus(out.evidence.floor));
   out.verdict = detect::judge(out.evidence, test.subject().policy);
   if (sum.n() > 0) {

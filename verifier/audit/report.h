@@ -12,4 +12,8 @@ namespace countermark::audit {
 std::string to_json(const Audit& audit);
 std::string to_text(const Audit& audit);
 
+// An SVG document: ranks of served answers, how a bet grew with the tuples, and each key among its
+// decoys; nothing of withheld tests. Empty where there is nothing to draw.
+std::string to_svg(const Audit& audit);
+
 }  // namespace countermark::audit

@@ -77,7 +77,11 @@ Status ServedResponse::add(const ServedScore& score) {
   for (const double each : score.regenerated)
     regenerated += std::to_string(std::bit_cast<std::uint64_t>(each)) + ",";
   scored_.emplace(score.id, Scored{score.account, digest("", regenerated)});
+  const std::uint64_t before = ranks_.statistic();
   ranks_.add(score.served, score.regenerated);
+  std::vector<std::uint64_t>& above = above_[score.regenerated.size()];
+  above.resize(score.regenerated.size() + 1);
+  ++above[(ranks_.statistic() - before) / 2];
   least_ = std::min<std::uint64_t>(least_, score.regenerated.size());
   most_ = std::max<std::uint64_t>(most_, score.regenerated.size());
   return {};
@@ -151,6 +155,7 @@ ServedFinding ServedResponse::finish(const AuditPolicy& policy) const {
   if (ranks_.groups() > 0)
     out.detectable = stats::detectable_share(ranks_.groups(), least_, policy.alpha, policy.power);
   out.is_marked = is_marked_;
+  out.above = above_;
   out.checks.push_back(control_check(control_));
   if (is_marked_) out.checks.push_back(marked_check(ranks_.groups(), control_, out.checks.front()));
   for (Check& check : log_checks()) out.checks.push_back(std::move(check));

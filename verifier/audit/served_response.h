@@ -55,6 +55,9 @@ struct ServedFinding {
   bool is_marked = false;
   std::vector<Check> checks{};
   detect::Verdict verdict = detect::Verdict::kInconclusive;
+  // Prompts by how many of its regenerations a served answer is above (two ties count as one), by
+  // how many it has: what is drawn.
+  std::map<std::size_t, std::vector<std::uint64_t>> above{};
 };
 
 // Scores first, then transcripts. Memory: a few hundred bytes a score, some 50 a transcript.
@@ -91,6 +94,7 @@ class ServedResponse {
   std::optional<std::string> account_;
   stats::RankSum ranks_{};
   stats::RankSum control_{};
+  std::map<std::size_t, std::vector<std::uint64_t>> above_{};
   std::uint64_t least_ = UINT64_MAX;
   std::uint64_t most_ = 0;
   std::map<std::string, Scored> scored_{};                      // by id, without controls

@@ -186,6 +186,8 @@ class Walker {
 
   void look() {
     out_.all.look(test_->null_model());
+    if (out_.path.empty() || out_.path.back().tally.n < out_.all.tally.n)
+      out_.path.push_back(out_.all);
     for (RunningSum& stream : out_.streams) stream.look(test_->null_model());
   }
 

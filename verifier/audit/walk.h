@@ -72,6 +72,8 @@ struct Walk {
 
   // Those that were looked at, without those of prompts.
   std::uint64_t contexts = 0;
+  // The sum of all streams whenever somebody could have looked: what is drawn.
+  std::vector<RunningSum> path{};
 };
 
 // `planned`: the first so many scores count; nothing: all. kUnsupported where a test does not tell

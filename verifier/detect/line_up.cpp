@@ -37,9 +37,10 @@ LineUp line_up_of(std::size_t decoys, std::size_t as_good,
   line_up.calibrated = line_up.decoys < kFewest;
   if (calibration.empty()) return line_up;
   const double k = static_cast<double>(calibration.size());
-  for (const stats::PValue p : calibration) line_up.mean += stats::normal_score(p) / k;
-  for (const stats::PValue p : calibration) {
-    const double deviation = stats::normal_score(p) - line_up.mean;
+  for (const stats::PValue p : calibration) line_up.scores.push_back(stats::normal_score(p));
+  for (const double score : line_up.scores) line_up.mean += score / k;
+  for (const double score : line_up.scores) {
+    const double deviation = score - line_up.mean;
     line_up.variance += deviation * deviation / std::max(1.0, k - 1);
   }
   line_up.smallest_p_times_k =

@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "verifier/detect/tally.h"
 #include "verifier/stats/p_value.h"
@@ -31,6 +32,7 @@ struct LineUp {
   // fault in the tape, the tokenizer or the PRF would cause: false alarm about 2e-6. Judged from
   // 1,000 decoys on.
   bool calibrated = true;
+  std::vector<double> scores{};  // those normal scores: what is drawn
 };
 
 // Whether a decoy's tail is at most the truth's, exactly, at the cost of few tails: given n a tail

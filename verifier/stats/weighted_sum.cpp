@@ -93,19 +93,23 @@ double WeightedSum::best() const {
   return t;
 }
 
-EValue WeightedSum::evidence(double t) const {
+EValue WeightedSum::evidence(double t, double more) const {
   const Cumulants k = at(t);
   const double gain = t * observed();
   const double terms = static_cast<double>(n_) * static_cast<double>(law_.trials);
   const double margin = (std::abs(gain) + k.size + 1) * 0x1p-38 + terms * 0x1p-50;
   constexpr double kMost = 0x1p30;
-  const double nats = std::clamp(gain - k.value - margin, -kMost, kMost);
+  const double nats = std::clamp(gain - k.value + more - margin, -kMost, kMost);
   return EValue::from_units(static_cast<std::int64_t>(std::floor(nats * 0x1p32)));
 }
 
-PValue WeightedSum::chernoff() const {
+PValue WeightedSum::tail() const {
   if (n_ == 0 || observed() <= at(0).first) return {};
-  return evidence(best()).p_value();
+  const double t = best();
+  double more = 0;
+  if (law_.is_exponential)
+    more = std::max(0.0, portable_log(t * std::sqrt(at(t).second)) - 0x1p-38);
+  return evidence(t, more).p_value();
 }
 
 EValue WeightedSum::bet() const {

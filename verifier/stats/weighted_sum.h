@@ -6,7 +6,12 @@
 // terms however many scores there are. Its p-value is Chernoff's: P(S >= s) <= e^(K(t) - t s) for
 // every t > 0, K the sum of the logarithms of the scores' moment generating functions; t is chosen
 // near the best, and what doubles may have lost is added. So it is a proven upper bound, above the
-// exact value by a factor of about t sqrt(2 pi K''(t)). The estimate beside it (R. Lugannani and
+// exact value by a factor of about t sqrt(2 pi K''(t)). Weighted exponentials have a log-concave
+// density, so has what tilting by t makes of their sum, and no log-concave density of variance v
+// exceeds 1 / sqrt(v) (S. Bobkov and G. Chistyakov, "On concentration functions of random
+// variables", J. Theor. Probab. 28, 2015): P(S >= s) = e^(K(t) - t s) times the integral over x > 0
+// of e^(-t x) f_t(s + x) is at most e^(K(t) - t s) / (t sqrt(K''(t))), above the exact value by
+// about sqrt(2 pi). The smaller of both bounds is taken. The estimate beside it (R. Lugannani and
 // S. Rice, Adv. Appl. Probab. 12, 1980) is close to the exact value, and decides nothing.
 #pragma once
 
@@ -47,7 +52,7 @@ class WeightedSum {
   std::uint64_t statistic() const noexcept { return sum_; }
 
   // Microseconds times the number of unlike weights, some thirty evaluations of K.
-  PValue chernoff() const;
+  PValue tail() const;
   // Approximately the exact p-value; 1 of nothing.
   double estimate_log10() const;
   // e^(t s - K(t)) over t that weights alone fix: their mean, an e-value.
@@ -73,7 +78,8 @@ class WeightedSum {
   double total_weight() const;
   double unit() const noexcept { return law_.is_exponential ? 0x1p-20 : 1; }
   double observed() const;
-  EValue evidence(double t) const;
+  // A lower bound of t s - K(t) + `more`.
+  EValue evidence(double t, double more = 0) const;
 
   ScoreLaw law_;
   std::uint64_t n_ = 0;
