@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// A mark under one key in the small world (ngram.h), and the audits of a suspect: everything goes
+// through the files and functions that `countermark audit` uses.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "tests/support/ngram.h"
+#include "verifier/audit/closed_model.h"
+#include "verifier/audit/open_model.h"
+#include "verifier/io/temporary_folder.h"
+
+namespace countermark::tests {
+
+// What is marked with, before any key.
+struct Scheme {
+  std::string name{};
+  std::string profile{};  // JSON
+  std::string account{};  // "": of a native mark the shared layer is all
+};
+
+// Our mark, green lists (three words in four are red) and SynthID's tournaments, at contexts of
+// `width` tokens; and our account layer, which is all of the profile.
+Scheme native_scheme(unsigned width);
+Scheme account_scheme(unsigned width);
+Scheme green_scheme(unsigned width);
+Scheme tournament_scheme(unsigned width);
+
+// A scheme under a key of its own.
+class Marker {
+ public:
+  Marker(const Scheme& scheme, SplitMix64& random);
+
+  Text write(Author& author, SplitMix64& random, TokenSpan prompt, std::size_t tokens) const;
+
+  // The test that an audit makes of it; contexts of `shown` are scored nowhere.
+  scan::Tests tests(const std::vector<Text>& shown = {}) const;
+
+ private:
+  struct Native {
+    EpochKey key;
+    NativeMark mark;
+    std::string account;
+  };
+  struct Foreign {
+    ForeignKey key;
+    SharedForeignMark mark;
+  };
+
+  static std::variant<Native, Foreign> create(const Scheme& scheme, SplitMix64& random);
+
+  std::variant<Native, Foreign> mark_;
+};
+
+// A question and what the suspect said to it.
+struct Answer {
+  Text prompt{};
+  Text said{};
+};
+
+// Not for several threads at once: it keeps a folder for its files.
+class Auditor {
+ public:
+  explicit Auditor(std::uint32_t decoys = 0) : decoys_(decoys) {}
+
+  // Unsupervised, open: the suspect reads.
+  audit::TupleFinding open(const Marker& marker, std::span<const Text> read, const Ngrams& suspect);
+  // Unsupervised, closed: the suspect has answered. `given` are the prompts that the auditor knows
+  // of, one an answer; the answers' own where it is empty.
+  audit::TupleFinding closed(const Marker& marker, std::span<const Answer> answers);
+
+ private:
+  std::string put(std::string_view name, const std::string& bytes) const;
+  audit::TupleOptions options() const;
+
+  io::TemporaryFolder folder_ = io::TemporaryFolder::create().value();
+  std::uint32_t decoys_;
+};
+
+// The headline's p by the law, whatever the checks say.
+double log10_p(const audit::TupleFinding& finding);
+
+}  // namespace countermark::tests
