@@ -10,11 +10,11 @@
 #include <cmath>
 
 #include "tests/studies/common.h"
+#include "tests/studies/tail_counts.h"
 #include "verifier/detect/policy.h"
 #include "verifier/io/load.h"
 #include "verifier/scan/scanner.h"
 #include "verifier/scan/verdict.h"
-#include "verifier/stats/limits.h"
 #include "verifier/stats/published.h"
 #include "verifier/stats/tail.h"
 
@@ -23,46 +23,13 @@ namespace {
 
 constexpr const char* kStudy = "scan null study 1";
 constexpr std::uint64_t kKeysAtOnce = 10;  // read the text together
-constexpr int kLevels = 6;
-
-// P-values at or below 10^-1 ... 10^-6, and those as near to 1.
-struct Counts {
-  std::uint64_t total = 0;
-  std::array<std::uint64_t, kLevels> low{};
-  std::array<std::uint64_t, kLevels> high{};
-
-  void add(double p) {
-    ++total;
-    for (std::size_t i = 0; i < kLevels; ++i) {
-      const double level = std::pow(10.0, -static_cast<double>(i + 1));
-      low[i] += p <= level;
-      high[i] += 1 - p <= level;
-    }
-  }
-
-  void check(const char* name, Checks& checks) const {
-    std::printf("\n%s: %llu p-values\n", name, static_cast<unsigned long long>(total));
-    std::printf(
-        "level     expected  at or below  at or above 1 - level  most (false alarm 1e-4)\n");
-    for (std::size_t i = 0; i < kLevels; ++i) {
-      const double level = std::pow(10.0, -static_cast<double>(i + 1));
-      const double expected = static_cast<double>(total) * level;
-      const std::uint64_t most = stats::poisson_upper_limit(expected, 1e-4);
-      std::printf("%-8g  %8.1f  %11llu  %21llu  %4llu\n", level, expected,
-                  static_cast<unsigned long long>(low[i]), static_cast<unsigned long long>(high[i]),
-                  static_cast<unsigned long long>(most));
-      checks.add(std::string(name) + " at 1e-" + std::to_string(i + 1),
-                 low[i] <= most && high[i] <= most);
-    }
-  }
-};
 
 int study(std::uint64_t keys, const std::string& profile_file, const std::string& text) {
   const Profile profile = need(io::load_profile(profile_file));
   const std::shared_ptr<const text::Tokenizer> tokenizer =
       need(io::load_tokenizer_of(profile.tokenizer(), profile_file, ""));
-  Counts corpora;
-  Counts documents;
+  TailCounts corpora;
+  TailCounts documents;
   detect::Tally all;
   for (std::uint64_t first = 0; first < keys; first += kKeysAtOnce) {
     scan::Tests tests;
@@ -92,7 +59,7 @@ int study(std::uint64_t keys, const std::string& profile_file, const std::string
       return {};
     };
     need(corpus.each_document(each).map([] { return true; }));
-    std::fprintf(stderr, "%llu of %llu keys\n", static_cast<unsigned long long>(corpora.total),
+    std::fprintf(stderr, "%llu of %llu keys\n", static_cast<unsigned long long>(corpora.total()),
                  static_cast<unsigned long long>(keys));
   }
   Checks checks;

@@ -130,4 +130,8 @@ double log10_p(const audit::TupleFinding& finding) {
   return finding.result.finding.evidence.p.log10();
 }
 
+double p_of(const audit::TupleFinding& finding) {
+  return finding.result.finding.evidence.p.to_double();
+}
+
 }  // namespace countermark::tests

@@ -68,8 +68,7 @@ class Auditor {
 
   // Unsupervised, open: the suspect reads.
   audit::TupleFinding open(const Marker& marker, std::span<const Text> read, const Ngrams& suspect);
-  // Unsupervised, closed: the suspect has answered. `given` are the prompts that the auditor knows
-  // of, one an answer; the answers' own where it is empty.
+  // Unsupervised, closed: the suspect has answered.
   audit::TupleFinding closed(const Marker& marker, std::span<const Answer> answers);
 
  private:
@@ -80,7 +79,8 @@ class Auditor {
   std::uint32_t decoys_;
 };
 
-// The headline's p by the law, whatever the checks say.
+// The headline's p by the law, whatever the checks say; as a logarithm, and 0 below 1e-308.
 double log10_p(const audit::TupleFinding& finding);
+double p_of(const audit::TupleFinding& finding);
 
 }  // namespace countermark::tests
