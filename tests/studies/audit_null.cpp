@@ -13,54 +13,18 @@
 // Usage: study_audit_null DECOYS AUDITS
 #include <mutex>
 
-#include "tests/studies/common.h"
+#include "tests/studies/ngram_bench.h"
 #include "tests/studies/tail_counts.h"
-#include "tests/support/ngram_audit.h"
 #include "verifier/stats/published.h"
 
 namespace countermark::studies {
 namespace {
 
-using tests::Answer;
-using tests::Auditor;
-using tests::Author;
-using tests::Marker;
-using tests::Ngrams;
-using tests::Scheme;
-using tests::SplitMix64;
-using tests::Text;
-using tests::World;
-
-constexpr std::size_t kDocument = 100;    // tokens
 constexpr std::size_t kLearned = 40'000;  // tokens that a student learns from
 constexpr std::size_t kRead = 2'000;      // tokens that it reads, or says
 constexpr std::uint64_t kDecoysAtOnce = 5'000;
 
-// One thread's things.
-struct Bench {
-  explicit Bench(const World& of) : world(&of), teacher(*of.teacher) {}
-
-  std::vector<Text> plain(SplitMix64& random, std::size_t tokens) {
-    return tests::documents(
-        *world, random, tokens, kDocument,
-        [&](TokenSpan prompt, std::size_t n) { return teacher.plain(random, prompt, n); });
-  }
-  std::vector<Text> marked(const Marker& marker, SplitMix64& random, std::size_t tokens) {
-    return tests::documents(
-        *world, random, tokens, kDocument,
-        [&](TokenSpan prompt, std::size_t n) { return marker.write(teacher, random, prompt, n); });
-  }
-  // Half of what it learns is marked.
-  Ngrams student(const Marker& marker, SplitMix64& random) {
-    std::vector<Text> texts = plain(random, kLearned / 2);
-    for (Text& text : marked(marker, random, kLearned / 2)) texts.push_back(std::move(text));
-    return Ngrams(texts, world->vocab_size);
-  }
-
-  const World* world;
-  Author teacher;
-  Auditor auditor{};
-};
+constexpr std::size_t kDocument = NgramBench::kDocument;
 
 // --- decoys ---------------------------------------------------------------------------------
 
@@ -79,7 +43,7 @@ detect::TokenText predicted(const std::vector<Text>& read, const Ngrams& student
   return out;
 }
 
-detect::TokenText said(Bench& bench, const Ngrams& student, SplitMix64& random) {
+detect::TokenText said(NgramBench& bench, const Ngrams& student, SplitMix64& random) {
   detect::TokenText out;
   Author author(student);
   for (std::size_t i = 0; i < kRead; i += kDocument) {
@@ -109,10 +73,10 @@ void decoy_study(const World& world, std::uint64_t count, Checks& checks) {
   std::mutex mutex;
   in_parallel(count / kDecoysAtOnce, "students", [&](std::uint64_t i) {
     SplitMix64 random(1'000'000 + i);
-    Bench bench(world);
+    NgramBench bench(world);
     const auto width = static_cast<unsigned>(i % 3 + 1);
     const Marker marker(tests::native_scheme(width), random);
-    const Ngrams student = bench.student(marker, random);
+    const Ngrams student = bench.student(marker, random, kLearned, 0.5);
     const scan::Tests tests = marker.tests();
     const TailCounts of_open =
         decoys(*tests.tests.front(), predicted(bench.plain(random, kRead), student), 2 * i);
@@ -128,26 +92,9 @@ void decoy_study(const World& world, std::uint64_t count, Checks& checks) {
 
 // --- whole audits ---------------------------------------------------------------------------
 
-// Widths and layers in turn.
-Scheme scheme_of(std::uint64_t i) {
-  const auto width = static_cast<unsigned>(i % 3 + 1);
-  return i / 3 % 2 == 0 ? tests::native_scheme(width) : tests::account_scheme(width);
-}
-
-// Students that learned from text under other keys.
-std::vector<Ngrams> innocents(const World& world, std::uint64_t count) {
-  std::vector<Ngrams> out;
-  Bench bench(world);
-  for (std::uint64_t i = 0; i < count; ++i) {
-    SplitMix64 random(2'000'000 + i);
-    out.push_back(bench.student(Marker(scheme_of(i), random), random));
-  }
-  return out;
-}
-
 // A new question for each answer, in text under the key; a suspect that repeats pieces of what it
 // was asked, in that answer or in the next.
-std::vector<Answer> echoes(Bench& bench, const Marker& marker, const Ngrams& student,
+std::vector<Answer> echoes(NgramBench& bench, const Marker& marker, const Ngrams& student,
                            SplitMix64& random) {
   std::vector<Answer> out;
   Author author(student);
@@ -165,29 +112,27 @@ std::vector<Answer> echoes(Bench& bench, const Marker& marker, const Ngrams& stu
 
 struct Kind {
   const char* name;
-  double (*p)(Bench& bench, const Marker& marker, const Ngrams& student, SplitMix64& random);
+  double (*p)(NgramBench& bench, const Marker& marker, const Ngrams& student, SplitMix64& random);
 };
 
 constexpr Kind kKinds[] = {
     {"open, unsupervised",
-     [](Bench& bench, const Marker& marker, const Ngrams& student, SplitMix64& random) {
+     [](NgramBench& bench, const Marker& marker, const Ngrams& student, SplitMix64& random) {
        return tests::p_of(bench.auditor.open(marker, bench.plain(random, kRead), student));
      }},
     {"closed, unsupervised",
-     [](Bench& bench, const Marker& marker, const Ngrams& student, SplitMix64& random) {
+     [](NgramBench& bench, const Marker& marker, const Ngrams& student, SplitMix64& random) {
        return tests::p_of(bench.auditor.closed(marker, echoes(bench, marker, student, random)));
      }},
 };
 
 void audit_study(const World& world, const Kind& kind, std::uint64_t count, Checks& checks) {
-  const std::vector<Ngrams> students = innocents(world, 24);
+  const std::vector<Ngrams> students = innocents(world, 24, 2'000'000, kLearned);
   std::vector<double> p(count);
   in_parallel(count, kind.name, [&](std::uint64_t i) {
-    thread_local std::unique_ptr<Bench> bench;
-    if (!bench) bench = std::make_unique<Bench>(world);
     SplitMix64 random(3'000'000 + i);
-    const Marker marker(scheme_of(i), random);
-    p[i] = kind.p(*bench, marker, students[i % students.size()], random);
+    const Marker marker(native_in_turn(i), random);
+    p[i] = kind.p(bench_of_thread(world), marker, students[i % students.size()], random);
   });
   TailCounts counts;
   for (const double each : p) counts.add(each);
@@ -206,14 +151,10 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: study_audit_null DECOYS AUDITS\n");
     return 2;
   }
-  const auto world = World::load();
-  if (!world) {
-    std::printf("skipped: there are no licences in /usr/share/common-licenses\n");
-    return 0;
-  }
+  const World world = need_world();
   Checks checks;
-  decoy_study(*world, std::strtoull(argv[1], nullptr, 10), checks);
+  decoy_study(world, std::strtoull(argv[1], nullptr, 10), checks);
   for (const Kind& kind : kKinds)
-    audit_study(*world, kind, std::strtoull(argv[2], nullptr, 10), checks);
+    audit_study(world, kind, std::strtoull(argv[2], nullptr, 10), checks);
   return checks.exit_code();
 }

@@ -103,14 +103,15 @@ audit::TupleFinding Auditor::open(const Marker& marker, std::span<const Text> re
   return must(audit::open_model(tests, path, {options(), {}}, {}));
 }
 
-audit::TupleFinding Auditor::closed(const Marker& marker, std::span<const Answer> answers) {
+audit::TupleFinding Auditor::closed(const Marker& marker, std::span<const Answer> answers,
+                                    bool has_prompts) {
   std::string lines;
   for (const Answer& answer : answers) {
     text::Transcript line;
     line.id = std::to_string(lines.size());
     line.time = text::TranscriptTime{};
     line.profile = std::string(64, '0');
-    line.prompt_ids = answer.prompt;
+    line.prompt_ids = has_prompts ? answer.prompt : Text{};
     line.ids = answer.said;
     lines += text::to_json_line(line);
   }
@@ -124,6 +125,12 @@ audit::TupleFinding Auditor::closed(const Marker& marker, std::span<const Answer
     for (const text::Segment& segment : document.segments) prompts.push_back(segment.ids);
   const scan::Tests tests = marker.tests(prompts);
   return must(audit::closed_model(tests, shown, options, {}));
+}
+
+std::string state_of(const audit::TupleFinding& finding, std::string_view check) {
+  for (const audit::Check& each : finding.checks)
+    if (each.name == check) return audit::state_name(each.state);
+  return "";
 }
 
 double log10_p(const audit::TupleFinding& finding) {

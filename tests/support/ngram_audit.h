@@ -68,8 +68,9 @@ class Auditor {
 
   // Unsupervised, open: the suspect reads.
   audit::TupleFinding open(const Marker& marker, std::span<const Text> read, const Ngrams& suspect);
-  // Unsupervised, closed: the suspect has answered.
-  audit::TupleFinding closed(const Marker& marker, std::span<const Answer> answers);
+  // Unsupervised, closed: the suspect has answered. The auditor may have lost the prompts.
+  audit::TupleFinding closed(const Marker& marker, std::span<const Answer> answers,
+                             bool has_prompts = true);
 
  private:
   std::string put(std::string_view name, const std::string& bytes) const;
@@ -78,6 +79,9 @@ class Auditor {
   io::TemporaryFolder folder_ = io::TemporaryFolder::create().value();
   std::uint32_t decoys_;
 };
+
+// A check's state by its name: "passed", "failed", "not-run"; "" where there is none.
+std::string state_of(const audit::TupleFinding& finding, std::string_view check);
 
 // The headline's p by the law, whatever the checks say; as a logarithm, and 0 below 1e-308.
 double log10_p(const audit::TupleFinding& finding);
