@@ -118,11 +118,11 @@ struct Kind {
 constexpr Kind kKinds[] = {
     {"open, unsupervised",
      [](NgramBench& bench, const Marker& marker, const Ngrams& student, SplitMix64& random) {
-       return tests::p_of(bench.auditor.open(marker, bench.plain(random, kRead), student));
+       return p_of(bench.auditor.open(marker, bench.plain(random, kRead), student));
      }},
     {"closed, unsupervised",
      [](NgramBench& bench, const Marker& marker, const Ngrams& student, SplitMix64& random) {
-       return tests::p_of(bench.auditor.closed(marker, echoes(bench, marker, student, random)));
+       return p_of(bench.auditor.closed(marker, echoes(bench, marker, student, random)));
      }},
 };
 

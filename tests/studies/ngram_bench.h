@@ -16,8 +16,10 @@ using tests::Auditor;
 using tests::Author;
 using tests::Marker;
 using tests::Ngrams;
+using tests::p_of;
 using tests::Scheme;
 using tests::SplitMix64;
+using tests::state_of;
 using tests::Text;
 using tests::World;
 
