@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/support/ngram_audit.h"
 
+#include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <stdexcept>
 #include <string>
@@ -66,6 +68,31 @@ Text Marker::write(Author& author, SplitMix64& random, TokenSpan prompt, std::si
   if (const auto* native = std::get_if<Native>(&mark_))
     return author.marked(native->mark, {"", native->account}, random, prompt, tokens);
   return author.marked(std::get<Foreign>(mark_).mark, random, prompt, tokens);
+}
+
+std::vector<double> Marker::scores(std::span<const Text> contexts, TokenSpan tokens) const {
+  std::vector<double> out(tokens.size());
+  if (const auto* native = std::get_if<Native>(&mark_)) {
+    const Tag tag = native->mark.tag(0, native->account, 0);
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      const Route route = native->mark.route(contexts[i]).value();
+      std::uint32_t word = 0;
+      native->mark.words(route, tag, tokens.subspan(i, 1), {&word, 1});
+      out[i] = std::ldexp(exponential_score(word), -static_cast<int>(kScoreFractionBits));
+    }
+    return out;
+  }
+  const ForeignMark& mark = *std::get<Foreign>(mark_).mark;
+  Text flat;
+  for (const Text& context : contexts) flat.insert(flat.end(), context.begin(), context.end());
+  std::vector<PrfInput> inputs(tokens.size());
+  std::vector<std::uint64_t> raw(tokens.size());
+  std::vector<std::uint32_t> units(tokens.size());
+  mark.inputs(0, flat, tokens, inputs);
+  mark.raw_values(0, inputs, raw);
+  countermark::scores(mark, raw, units);
+  std::copy(units.begin(), units.end(), out.begin());
+  return out;
 }
 
 scan::Tests Marker::tests(const std::vector<Text>& shown) const {

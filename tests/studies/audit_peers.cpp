@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: Apache-2.0
+// The audit's statistics against those of others, on the same students, texts and keys. In the
+// small world of tests/support/ngram.h.
+//
+// Each student learned from text of which a tenth was marked and reads text that is not. Every
+// statistic is computed on growing parts of that, under the student's key and under keys that have
+// nothing to do with it. On the latter each one's threshold is set so that all have the same
+// measured size; then the powers are compared where the other one's is a half.
+//
+// The others' statistics are written from their papers:
+//   Sander et al., "Watermarking makes language models radioactive" (2024): the most probable
+//     token at each place, each (context, token) once; binomial or Gamma tail.
+//   TextSeal (2026): the same under a Gumbel mark, weighted by the root of the entropy; a Gamma
+//     with the weighted sum's mean and variance.
+//   Xu et al., "Antidistillation fingerprinting" (2026): the mean green mass of the predicted
+//     distribution, each two last tokens once; Hoeffding's bound.
+//
+// Usage: study_audit_peers STUDENTS KEYS
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <set>
+
+#include "tests/studies/ngram_bench.h"
+#include "verifier/stats/published.h"
+
+namespace countermark::studies {
+namespace {
+
+constexpr std::size_t kLearned = 100'000;
+constexpr double kShare = 0.1;
+constexpr std::size_t kTop = 10;
+constexpr double kLevel = 1e-3;
+constexpr double kGreen = 0.25;  // share of words
+
+// Documents read: where the statistics are looked at.
+constexpr std::array<std::size_t, 14> kLooks = {3,  4,  6,  8,  11,  16,  23,
+                                                32, 45, 64, 90, 128, 180, 256};
+
+// A place of the text: its context of the mark's width, the two last tokens, and what the student
+// predicts.
+struct Place {
+  std::size_t document;
+  Text context;
+  Text last_two;
+  std::vector<tests::Candidate> top;
+  double entropy;  // of its 40 most probable tokens, in nats
+};
+
+double entropy_of(const std::vector<tests::Candidate>& candidates) {
+  double total = 0;
+  double sum = 0;
+  for (const auto& each : candidates) {
+    total += each.probability;
+    sum -= each.probability * std::log(each.probability);
+  }
+  return sum / total + std::log(total);
+}
+
+std::vector<Place> read(const std::vector<Text>& texts, const Ngrams& student, std::size_t width) {
+  std::vector<Place> out;
+  std::vector<tests::Candidate> top;
+  for (std::size_t document = 0; document < texts.size(); ++document) {
+    const TokenSpan text = texts[document];
+    for (std::size_t i = std::max<std::size_t>(width, 2); i < text.size(); ++i) {
+      const TokenSpan before = text.first(i);
+      student.top(before, 40, top);
+      const TokenSpan context = before.last(width);
+      const TokenSpan last_two = before.last(2);
+      out.push_back({document, Text(context.begin(), context.end()),
+                     Text(last_two.begin(), last_two.end()),
+                     std::vector(top.begin(), top.begin() + kTop), entropy_of(top)});
+    }
+  }
+  return out;
+}
+
+// One score that enters a statistic with a weight that is no function of the key.
+struct Term {
+  const Place* place;
+  TokenId token;
+  double weight;
+};
+
+// A statistic of one kind of mark: the terms of a part of the reading, a law of their sum, and p.
+class Statistic {
+ public:
+  explicit Statistic(bool green) : green_(green) {}
+  Statistic(const Statistic&) = delete;
+  Statistic& operator=(const Statistic&) = delete;
+  virtual ~Statistic() = default;
+
+  virtual const char* name() const = 0;
+  virtual std::vector<Term> terms(const std::vector<Place>& places) const = 0;
+
+  // The law of the sum of the first terms, once for all keys.
+  class Law {
+   public:
+    virtual ~Law() = default;
+    virtual double log10_p(double sum) const = 0;
+  };
+  virtual std::unique_ptr<const Law> law(std::span<const Term> terms) const = 0;
+
+ protected:
+  bool green() const { return green_; }
+
+ private:
+  bool green_;
+};
+
+using Law = Statistic::Law;
+
+// The exact tail of a sum of equal weights.
+class Exact final : public Law {
+ public:
+  Exact(std::size_t n, bool green) : n_(n), green_(green) {}
+  double log10_p(double sum) const override {
+    if (n_ == 0) return 0;
+    if (!green_) return stats::gumbel_p(n_, sum).log10_p;
+    return stats::three_bricks_greenlist_p(n_, static_cast<std::uint64_t>(std::llround(sum)),
+                                           kGreen)
+        .log10_p;
+  }
+
+ private:
+  std::size_t n_;
+  bool green_;
+};
+
+// Sander et al.: each (context, token) once.
+class Radioactivity final : public Statistic {
+ public:
+  using Statistic::Statistic;
+  const char* name() const override { return "Sander et al., top-1"; }
+  std::vector<Term> terms(const std::vector<Place>& places) const override {
+    std::vector<Term> out;
+    std::set<std::pair<Text, TokenId>> seen;
+    for (const Place& place : places)
+      if (const TokenId token = place.top.front().token; seen.emplace(place.context, token).second)
+        out.push_back({&place, token, 1});
+    return out;
+  }
+  std::unique_ptr<const Law> law(std::span<const Term> terms) const override {
+    return std::make_unique<Exact>(terms.size(), green());
+  }
+};
+
+// The audit's: the same, each context once in a document.
+class TopOne final : public Statistic {
+ public:
+  using Statistic::Statistic;
+  const char* name() const override { return "ours, top-1"; }
+  std::vector<Term> terms(const std::vector<Place>& places) const override {
+    std::vector<Term> out;
+    std::set<std::pair<Text, TokenId>> seen;
+    std::set<std::pair<std::size_t, Text>> contexts;
+    for (const Place& place : places)
+      if (const TokenId token = place.top.front().token;
+          contexts.emplace(place.document, place.context).second &&
+          seen.emplace(place.context, token).second)
+        out.push_back({&place, token, 1});
+    return out;
+  }
+  std::unique_ptr<const Law> law(std::span<const Term> terms) const override {
+    return std::make_unique<Exact>(terms.size(), green());
+  }
+};
+
+// TextSeal: a Gamma of the same mean and variance (Satterthwaite).
+class TextSeal final : public Statistic {
+ public:
+  using Statistic::Statistic;
+  const char* name() const override { return "TextSeal, top-1 by entropy"; }
+  std::vector<Term> terms(const std::vector<Place>& places) const override {
+    std::vector<Term> out = Radioactivity(green()).terms(places);
+    for (Term& term : out) term.weight = std::sqrt(term.place->entropy);
+    return out;
+  }
+  std::unique_ptr<const Law> law(std::span<const Term> terms) const override;
+};
+
+class Satterthwaite final : public Law {
+ public:
+  explicit Satterthwaite(std::span<const Term> terms) {
+    double squares = 0;
+    for (const Term& term : terms) {
+      mean_ += term.weight;
+      squares += term.weight * term.weight;
+    }
+    scale_ = squares / mean_;
+  }
+  // A Gamma of any shape between those of the integers beside it, in the logarithm.
+  double log10_p(double sum) const override {
+    const double shape = mean_ / scale_;
+    const auto least = static_cast<std::uint64_t>(std::max(1.0, std::floor(shape)));
+    const double part = shape - static_cast<double>(least);
+    return (1 - part) * stats::gumbel_p(least, sum / scale_).log10_p +
+           part * stats::gumbel_p(least + 1, sum / scale_).log10_p;
+  }
+
+ private:
+  double mean_ = 0;
+  double scale_ = 1;
+};
+
+std::unique_ptr<const Law> TextSeal::law(std::span<const Term> terms) const {
+  return std::make_unique<Satterthwaite>(terms);
+}
+
+// The predicted distribution's mass at each of the first places that `once` tells apart.
+template <typename Once>
+std::vector<Term> masses(const std::vector<Place>& places, Once once) {
+  std::vector<Term> out;
+  std::set<Text> seen;
+  for (const Place& place : places)
+    if (seen.insert(once(place)).second)
+      for (const auto& [token, probability] : place.top)
+        out.push_back({&place, token, probability});
+  return out;
+}
+
+// Xu et al.: exp(-2 n (mean mass - gamma)^2), n places.
+class Fingerprint final : public Statistic {
+ public:
+  using Statistic::Statistic;
+  const char* name() const override { return "Xu et al., green mass"; }
+  std::vector<Term> terms(const std::vector<Place>& places) const override {
+    return masses(places, [](const Place& place) { return place.last_two; });
+  }
+  std::unique_ptr<const Law> law(std::span<const Term> terms) const override;
+};
+
+class Hoeffding final : public Law {
+ public:
+  explicit Hoeffding(std::span<const Term> terms) : n_(static_cast<double>(terms.size()) / kTop) {
+    for (const Term& term : terms) mass_ += term.weight;
+  }
+  // What the ten tokens lack is as green as the rest by chance.
+  double log10_p(double sum) const override {
+    const double excess = (sum - kGreen * mass_) / n_;
+    return excess <= 0 ? 0 : -2 * n_ * excess * excess / std::log(10);
+  }
+
+ private:
+  double n_;
+  double mass_ = 0;
+};
+
+std::unique_ptr<const Law> Fingerprint::law(std::span<const Term> terms) const {
+  return std::make_unique<Hoeffding>(terms);
+}
+
+// Ours: the mass at each context's first place, and Chernoff's bound, which holds for any weights
+// that are no function of the key.
+class SoftMass final : public Statistic {
+ public:
+  using Weight = double (*)(const Place&);
+  SoftMass(bool green, const char* name, Weight weight)
+      : Statistic(green), name_(name), weight_(weight) {}
+  const char* name() const override { return name_; }
+  std::vector<Term> terms(const std::vector<Place>& places) const override {
+    std::vector<Term> out = masses(places, [](const Place& place) { return place.context; });
+    for (Term& term : out) term.weight *= weight_(*term.place);
+    return out;
+  }
+  std::unique_ptr<const Law> law(std::span<const Term> terms) const override;
+
+ private:
+  const char* name_;
+  Weight weight_;
+};
+
+// p <= exp(K(l) - l S) for every l > 0: the least over a grid, which is Chernoff's bound to within
+// what the grid leaves.
+class Chernoff final : public Law {
+ public:
+  Chernoff(std::span<const Term> terms, bool green) {
+    double largest = 0;
+    for (const Term& term : terms) largest = std::max(largest, term.weight);
+    for (double part = 0.9; part > 1e-3; part *= 0.93) {
+      const double l = (green ? 8 : 1) * part / largest;
+      double k = 0;
+      for (const Term& term : terms)
+        k += green ? std::log1p(kGreen * std::expm1(l * term.weight))
+                   : -std::log1p(-l * term.weight);
+      grid_.emplace_back(l, k);
+    }
+  }
+  double log10_p(double sum) const override {
+    double least = 0;
+    for (const auto& [l, k] : grid_) least = std::min(least, k - l * sum);
+    return least / std::log(10);
+  }
+
+ private:
+  std::vector<std::pair<double, double>> grid_{};
+};
+
+std::unique_ptr<const Law> SoftMass::law(std::span<const Term> terms) const {
+  return std::make_unique<Chernoff>(terms, green());
+}
+
+// --- one student ----------------------------------------------------------------------------
+
+// All statistics of one reading: the distinct tuples that they need the scores of, and each law.
+class Measurement {
+ public:
+  Measurement(const std::vector<Place>& places,
+              const std::vector<std::unique_ptr<const Statistic>>& statistics) {
+    for (const auto& statistic : statistics) add(*statistic, places);
+  }
+
+  // log10 p by statistic, then look.
+  std::vector<double> under(const Marker& marker) const {
+    const std::vector<double> scores = marker.scores(contexts_, tokens_);
+    std::vector<double> out;
+    for (const Part& part : parts_) {
+      double sum = 0;
+      std::size_t i = 0;
+      for (std::size_t look = 0; look < kLooks.size(); ++look) {
+        for (; i < part.ends[look]; ++i) sum += part.terms[i].weight * scores[part.tuples[i]];
+        out.push_back(part.laws[look]->log10_p(sum));
+      }
+    }
+    return out;
+  }
+
+ private:
+  struct Part {
+    std::vector<Term> terms{};
+    std::vector<std::size_t> tuples{};
+    std::vector<std::size_t> ends{};  // by look
+    std::vector<std::unique_ptr<const Law>> laws{};
+  };
+
+  void add(const Statistic& statistic, const std::vector<Place>& places) {
+    Part& part = parts_.emplace_back();
+    part.terms = statistic.terms(places);
+    for (const Term& term : part.terms) {
+      const auto [found, is_new] =
+          numbers_.try_emplace({term.place->context, term.token}, tokens_.size());
+      if (is_new) {
+        contexts_.push_back(term.place->context);
+        tokens_.push_back(term.token);
+      }
+      part.tuples.push_back(found->second);
+    }
+    for (const std::size_t documents : kLooks) {
+      const auto end =
+          std::partition_point(part.terms.begin(), part.terms.end(),
+                               [&](const Term& term) { return term.place->document < documents; });
+      part.ends.push_back(static_cast<std::size_t>(end - part.terms.begin()));
+      part.laws.push_back(statistic.law(std::span(part.terms).first(part.ends.back())));
+    }
+  }
+
+  std::map<std::pair<Text, TokenId>, std::size_t> numbers_{};
+  std::vector<Text> contexts_{};
+  std::vector<TokenId> tokens_{};
+  std::vector<Part> parts_{};
+};
+
+// --- the comparison -------------------------------------------------------------------------
+
+std::vector<std::unique_ptr<const Statistic>> statistics_of(bool green) {
+  std::vector<std::unique_ptr<const Statistic>> out;
+  out.push_back(std::make_unique<Radioactivity>(green));
+  if (!green) out.push_back(std::make_unique<TextSeal>(green));
+  if (green) out.push_back(std::make_unique<Fingerprint>(green));
+  out.push_back(std::make_unique<TopOne>(green));
+  out.push_back(
+      std::make_unique<SoftMass>(green, "ours, soft mass", [](const Place&) { return 1.0; }));
+  out.push_back(
+      std::make_unique<SoftMass>(green, "ours, soft mass by entropy",
+                                 [](const Place& place) { return std::sqrt(place.entropy); }));
+  out.push_back(std::make_unique<SoftMass>(green, "ours, soft mass (1-c)", [](const Place& place) {
+    double c = 0;
+    for (auto& each : place.top) c += each.probability * each.probability;
+    return 1 - c;
+  }));
+  out.push_back(
+      std::make_unique<SoftMass>(green, "ours, soft mass (1-c)/c", [](const Place& place) {
+        double c = 0;
+        for (auto& each : place.top) c += each.probability * each.probability;
+        return (1 - c) / c;
+      }));
+  out.push_back(
+      std::make_unique<SoftMass>(green, "ours, soft mass (1-c)/sqrt c", [](const Place& place) {
+        double c = 0;
+        for (auto& each : place.top) c += each.probability * each.probability;
+        return (1 - c) / std::sqrt(c);
+      }));
+  return out;
+}
+
+// log10 p of all students under one kind of key: by statistic, then look, then one after the other.
+using Cells = std::vector<std::vector<float>>;
+
+double share_below(const std::vector<float>& cell, double threshold) {
+  const auto count = std::count_if(cell.begin(), cell.end(),
+                                   [&](float p) { return static_cast<double>(p) <= threshold; });
+  return static_cast<double>(count) / static_cast<double>(cell.size());
+}
+
+// At or below which a share kLevel of the cell lies.
+double threshold_of(std::vector<float> cell) {
+  const auto at =
+      cell.begin() + static_cast<std::ptrdiff_t>(kLevel * static_cast<double>(cell.size())) - 1;
+  std::nth_element(cell.begin(), at, cell.end());
+  return static_cast<double>(*at);
+}
+
+void study(const World& world, const Scheme& scheme, bool green, std::size_t width,
+           std::uint64_t students, std::uint64_t keys, Checks& checks) {
+  const auto statistics = statistics_of(green);
+  Cells truth(statistics.size() * kLooks.size(), std::vector<float>(students));
+  Cells null(truth.size(), std::vector<float>(students * keys));
+  in_parallel(students, scheme.name.c_str(), [&](std::uint64_t s) {
+    SplitMix64 random(7'000'000 + s);
+    NgramBench& bench = bench_of_thread(world);
+    const Marker marker(scheme, random);
+    const Ngrams student = bench.student(marker, random, kLearned, kShare);
+    const auto texts = bench.plain(random, kLooks.back() * NgramBench::kDocument);
+    const std::vector<Place> places = read(texts, student, width);
+    const Measurement measurement(places, statistics);
+    const auto put = [&](Cells& cells, std::size_t at, const Marker& key) {
+      const std::vector<double> p = measurement.under(key);
+      for (std::size_t i = 0; i < p.size(); ++i) cells[i][at] = static_cast<float>(p[i]);
+    };
+    put(truth, s, marker);
+    for (std::uint64_t k = 0; k < keys; ++k) put(null, s * keys + k, Marker(scheme, random));
+  });
+
+  std::printf("\n%s: %llu students, %llu keys without a mark\n", scheme.name.c_str(),
+              static_cast<unsigned long long>(students),
+              static_cast<unsigned long long>(students * keys));
+  for (std::size_t i = 0; i < statistics.size(); ++i) {
+    std::printf("%-30s", statistics[i]->name());
+    for (std::size_t look = 0; look < kLooks.size(); ++look) {
+      const std::size_t at = i * kLooks.size() + look;
+      std::printf(" %5.1f", 100 * share_below(truth[at], threshold_of(null[at])));
+    }
+    std::printf(" | size");
+    for (std::size_t look = 0; look < kLooks.size(); look += 3)
+      std::printf(" %.5f", share_below(null[i * kLooks.size() + look], std::log10(kLevel)));
+    std::printf("\n");
+  }
+  (void)checks;
+}
+
+}  // namespace
+}  // namespace countermark::studies
+
+int main(int argc, char** argv) {
+  using namespace countermark;
+  using namespace countermark::studies;
+  if (argc != 3) {
+    std::fprintf(stderr, "usage: study_audit_peers STUDENTS KEYS\n");
+    return 2;
+  }
+  const std::uint64_t students = std::strtoull(argv[1], nullptr, 10);
+  const std::uint64_t keys = std::strtoull(argv[2], nullptr, 10);
+  const World world = need_world();
+  Checks checks;
+  for (const unsigned width : {1U, 2U}) {
+    study(world, tests::green_scheme(width), true, width, students, keys, checks);
+    study(world, tests::native_scheme(width), false, width, students, keys, checks);
+  }
+  return checks.exit_code();
+}
