@@ -80,7 +80,7 @@ TEST_P(Grid, FindsWhatWasLearnedAndNothingElse) {
                    others.end());
     const Ngrams student(learned, world()->vocab_size);
     Auditor auditor(percent == 50 ? 40 : 0);
-    found.emplace(percent, Found{auditor.open(marker, read, student),
+    found.emplace(percent, Found{auditor.open(marker, read, reader(student)),
                                  auditor.closed(marker, answers(student, random))});
     std::printf("%u %% open %.1f %.5f closed %.1f %.5f\n", percent, log10_p(found.at(percent).open),
                 evidence_a_tuple(found.at(percent).open), log10_p(found.at(percent).closed),

@@ -77,16 +77,16 @@ double mean_score(const scan::Test& test, const Text& text) {
 Pair selected(const Loop& loop) {
   std::vector<Text> texts = loop.bench.plain(loop.random, 3 * kRead);
   const std::size_t kept = texts.size() / 3;
-  const auto with =
-      loop.bench.auditor.open(loop.marker, std::span(texts).first(kept), loop.student);
+  const auto with = loop.bench.auditor.open(loop.marker, std::span(texts).first(kept),
+                                            tests::reader(loop.student));
   const scan::Tests tests = loop.marker.tests();
   std::vector<std::pair<double, Text>> scored;
   for (Text& text : texts) scored.emplace_back(-mean_score(*tests.tests.front(), text), text);
   std::sort(scored.begin(), scored.end());
   std::transform(scored.begin(), scored.begin() + static_cast<std::ptrdiff_t>(kept), texts.begin(),
                  [](auto& each) { return std::move(each.second); });
-  const auto without =
-      loop.bench.auditor.open(loop.marker, std::span(texts).first(kept), loop.student);
+  const auto without = loop.bench.auditor.open(loop.marker, std::span(texts).first(kept),
+                                               tests::reader(loop.student));
   return {p_of(with), p_of(without), state_of(without, "reading-text") == "failed"};
 }
 
@@ -161,7 +161,8 @@ void tokenizer_study(const World& world, std::uint64_t loops, Checks& checks) {
     for (Text& text : bench.marked(marker, random, kLearned / 2))
       learned.push_back(std::move(text));
     std::vector<Text> read = bench.plain(random, kRead);
-    p[i][0] = p_of(bench.auditor.open(marker, read, Ngrams(learned, world.vocab_size)));
+    const Ngrams student(learned, world.vocab_size);
+    p[i][0] = p_of(bench.auditor.open(marker, read, tests::reader(student)));
     std::vector<TokenId> order(world.vocab_size);
     std::iota(order.begin(), order.end(), TokenId{0});
     for (std::uint32_t j = world.vocab_size; j-- > 1;)
@@ -169,8 +170,8 @@ void tokenizer_study(const World& world, std::uint64_t loops, Checks& checks) {
     renumber(learned, order);
     renumber(read, order);
     const Ngrams renumbered(learned, world.vocab_size);
-    p[i][1] = p_of(bench.auditor.open(marker, read, renumbered));
-    p[i][2] = p_of(bench.auditor.open(other, read, renumbered));
+    p[i][1] = p_of(bench.auditor.open(marker, read, tests::reader(renumbered)));
+    p[i][2] = p_of(bench.auditor.open(other, read, tests::reader(renumbered)));
   });
   std::array<std::uint64_t, 3> counts{};
   for (const auto& each : p)

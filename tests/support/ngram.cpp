@@ -245,6 +245,28 @@ Text World::prompt(SplitMix64& random) const {
   return {text[at], text[at + 1]};
 }
 
+Predict reader(const Ngrams& model) {
+  return [&model](TokenSpan before, std::size_t count, std::vector<Candidate>& out) {
+    model.top(before, count, out);
+  };
+}
+
+Predict copier(const Ngrams& model) {
+  return [&model, known = std::unordered_map<std::uint64_t, TokenId>()](
+             TokenSpan before, std::size_t count, std::vector<Candidate>& out) mutable {
+    const auto pair = [&](std::size_t end) {
+      return std::uint64_t{before[end - 2]} << kTokenBits | before[end - 1];
+    };
+    if (before.size() > 2) known[pair(before.size() - 1)] = before.back();
+    model.top(before, count, out);
+    const auto found = before.size() < 2 ? known.end() : known.find(pair(before.size()));
+    if (found == known.end()) return;
+    std::erase_if(out, [&](const Candidate& each) { return each.token == found->second; });
+    out.insert(out.begin(), {found->second, out.empty() ? 1 : out.front().probability});
+    out.resize(std::min(out.size(), count));
+  };
+}
+
 namespace {
 
 void append(std::string& out, std::uint32_t value) {
@@ -269,7 +291,8 @@ std::string header_of(std::size_t rows, std::size_t top_k) {
 
 }  // namespace
 
-std::string predictions_file(std::span<const Text> read, const Ngrams& suspect, std::size_t top_k) {
+std::string predictions_file(std::span<const Text> read, const Predict& suspect,
+                             std::size_t top_k) {
   std::array<std::string, 5> columns;
   std::vector<Candidate> top;
   std::size_t rows = 0;
@@ -279,7 +302,7 @@ std::string predictions_file(std::span<const Text> read, const Ngrams& suspect, 
       append(columns[0], text[i]);
       append(columns[1], static_cast<std::uint32_t>(document));
       append(columns[2], static_cast<std::uint32_t>(i));
-      suspect.top(text.first(i + 1), top_k, top);
+      suspect(text.first(i + 1), top_k, top);
       for (const Candidate& each : top) {
         append(columns[3], each.token);
         append(columns[4],

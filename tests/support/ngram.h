@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -140,7 +141,17 @@ std::vector<Text> documents(const World& world, SplitMix64& random, std::size_t 
   return out;
 }
 
+// The `count` tokens that a suspect expects most after `before`, as Ngrams::top. Called for one
+// place of its reading after the other.
+using Predict =
+    std::function<void(TokenSpan before, std::size_t count, std::vector<Candidate>& out)>;
+
+Predict reader(const Ngrams& model);
+// Expects again, first of all, what followed the two last tokens when it read them last, in
+// whichever text.
+Predict copier(const Ngrams& model);
+
 // What a suspect predicts while it reads, as countermark.predictions/1.
-std::string predictions_file(std::span<const Text> read, const Ngrams& suspect, std::size_t top_k);
+std::string predictions_file(std::span<const Text> read, const Predict& suspect, std::size_t top_k);
 
 }  // namespace countermark::tests

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "tests/support/foreign.h"
-#include "verifier/text/transcript.h"
 
 namespace countermark::tests {
 namespace {
@@ -25,8 +24,6 @@ std::string foreign(const char* scheme, unsigned width, const std::string& more 
   return R"({"scheme":")" + std::string(scheme) + R"(","contextWidth":)" + std::to_string(width) +
          more + "}";
 }
-
-detect::Policy policy() { return {}; }
 
 }  // namespace
 
@@ -74,8 +71,9 @@ std::vector<double> Marker::scores(std::span<const Text> contexts, TokenSpan tok
   std::vector<double> out(tokens.size());
   if (const auto* native = std::get_if<Native>(&mark_)) {
     const Tag tag = native->mark.tag(0, native->account, 0);
+    Route route;
     for (std::size_t i = 0; i < tokens.size(); ++i) {
-      const Route route = native->mark.route(contexts[i]).value();
+      if (i == 0 || contexts[i] != contexts[i - 1]) route = native->mark.route(contexts[i]).value();
       std::uint32_t word = 0;
       native->mark.words(route, tag, tokens.subspan(i, 1), {&word, 1});
       out[i] = std::ldexp(exponential_score(word), -static_cast<int>(kScoreFractionBits));
@@ -95,20 +93,41 @@ std::vector<double> Marker::scores(std::span<const Text> contexts, TokenSpan tok
   return out;
 }
 
-scan::Tests Marker::tests(const std::vector<Text>& shown) const {
+scan::Tests Marker::tests(const std::vector<text::Document>& shown) const {
   auto text = std::make_shared<detect::TokenText>();
-  for (const Text& each : shown) text->push_back({each, false, {}});
+  for (const text::Document& each : shown)
+    for (const text::Segment& segment : each.segments) text->push_back({segment.ids, false, {}});
   scan::Tests out;
   if (const auto* native = std::get_if<Native>(&mark_)) {
     detect::Claim claim;
     claim.account = native->account;
-    out.add(must(scan::make_test(native->key, native->mark.profile(), claim, policy(), text)),
-            nullptr);
+    out.add(must(scan::make_test(native->key, native->mark.profile(), claim, {}, text)), nullptr);
   } else {
     const auto& [key, mark] = std::get<Foreign>(mark_);
-    out.add(must(scan::make_test(key, mark->profile(), policy(), text)), nullptr);
+    out.add(must(scan::make_test(key, mark->profile(), {}, text)), nullptr);
   }
   return out;
+}
+
+text::Transcript Marker::transcript(const Answer& answer, std::size_t number) const {
+  text::Transcript out;
+  out.id = std::to_string(number);
+  out.profile = std::string(64, '0');
+  out.prompt_ids = answer.prompt;
+  out.ids = answer.said;
+  if (const auto* native = std::get_if<Native>(&mark_)) {
+    out.profile = native->mark.profile().digest();
+    out.key_id = native->mark.key_id();
+    out.epoch = native->mark.epoch_id();
+    out.slots = {0};
+    if (!native->account.empty()) out.account = native->account;
+  }
+  return out;
+}
+
+std::string Marker::account() const {
+  const auto* native = std::get_if<Native>(&mark_);
+  return native == nullptr ? "" : native->account;
 }
 
 std::string Auditor::put(std::string_view name, const std::string& bytes) const {
@@ -117,41 +136,84 @@ std::string Auditor::put(std::string_view name, const std::string& bytes) const 
   return path;
 }
 
-audit::TupleOptions Auditor::options() const {
-  audit::TupleOptions out;
-  out.decoys = decoys_;
-  return out;
+std::string Auditor::put_log(const Marker& marker, std::span<const Answer> log) const {
+  std::string lines;
+  for (const Answer& answer : log)
+    lines += text::to_json_line(marker.transcript(answer, lines.size()));
+  return put("log.jsonl", lines);
 }
 
-audit::TupleFinding Auditor::open(const Marker& marker, std::span<const Text> read,
-                                  const Ngrams& suspect) {
-  const scan::Tests tests = marker.tests();
-  const std::string path = put("predictions.safetensors", predictions_file(read, suspect, 1));
-  return must(audit::open_model(tests, path, {options(), {}}, {}));
-}
-
-audit::TupleFinding Auditor::closed(const Marker& marker, std::span<const Answer> answers,
-                                    bool has_prompts) {
+// As a server that is not ours would log them: the ids, under no key.
+std::string Auditor::put_answers(std::span<const Answer> answers, bool has_prompts) const {
   std::string lines;
   for (const Answer& answer : answers) {
     text::Transcript line;
     line.id = std::to_string(lines.size());
-    line.time = text::TranscriptTime{};
     line.profile = std::string(64, '0');
     line.prompt_ids = has_prompts ? answer.prompt : Text{};
     line.ids = answer.said;
     lines += text::to_json_line(line);
   }
-  audit::ClosedOptions options;
-  options.inputs = {put("answers.jsonl", lines)};
-  options.reader.ids_field = "ids";
-  options.tuples = this->options();
-  const audit::Shown shown = must(audit::read_prompts(options.inputs, options.reader));
-  std::vector<Text> prompts;
-  for (const text::Document& document : shown.prompts)
-    for (const text::Segment& segment : document.segments) prompts.push_back(segment.ids);
-  const scan::Tests tests = marker.tests(prompts);
-  return must(audit::closed_model(tests, shown, options, {}));
+  return put("answers.jsonl", lines);
+}
+
+audit::TupleFinding Auditor::run(const Marker& marker, audit::TestKind kind,
+                                 audit::Inputs inputs) const {
+  audit::AuditOptions options;
+  options.inputs = std::move(inputs);
+  options.inputs.reader.ids_field = "ids";
+  options.account = marker.account();
+  options.tuples.decoys = decoys_;
+  options.load = [&marker](stats::PValue /*alpha*/, const std::vector<text::Document>& shown) {
+    return Result<scan::Tests>(marker.tests(shown));
+  };
+  audit::Audit audit = must(audit::audit(options));
+  for (audit::TupleTest& test : audit.tuples)
+    if (test.kind == kind) return std::move(test.finding);
+  throw std::runtime_error(std::string("no test of the kind ") + audit::kind_name(kind));
+}
+
+audit::TupleFinding Auditor::open(const Marker& marker, std::span<const Text> read,
+                                  const Predict& suspect) {
+  audit::Inputs inputs;
+  inputs.predictions = put("predictions.safetensors", predictions_file(read, suspect, 1));
+  return run(marker, audit::TestKind::kUnsupervisedOpen, std::move(inputs));
+}
+
+audit::TupleFinding Auditor::marked_open(const Marker& marker, std::span<const Text> read,
+                                         const Predict& suspect) {
+  audit::Inputs inputs;
+  inputs.marked_predictions = put("predictions.safetensors", predictions_file(read, suspect, 1));
+  return run(marker, audit::TestKind::kMarkedOpen, std::move(inputs));
+}
+
+audit::TupleFinding Auditor::supervised_open(const Marker& marker, std::span<const Answer> log,
+                                             const Predict& suspect) {
+  std::vector<Text> read;
+  for (const Answer& answer : log) {
+    read.push_back(answer.prompt);
+    read.back().insert(read.back().end(), answer.said.begin(), answer.said.end());
+  }
+  audit::Inputs inputs;
+  inputs.log_predictions = put("predictions.safetensors", predictions_file(read, suspect, 1));
+  inputs.transcripts = put_log(marker, log);
+  return run(marker, audit::TestKind::kSupervisedOpen, std::move(inputs));
+}
+
+audit::TupleFinding Auditor::closed(const Marker& marker, std::span<const Answer> answers,
+                                    bool has_prompts) {
+  audit::Inputs inputs;
+  inputs.answers = {put_answers(answers, has_prompts)};
+  return run(marker, audit::TestKind::kUnsupervisedClosed, std::move(inputs));
+}
+
+audit::TupleFinding Auditor::supervised_closed(const Marker& marker,
+                                               std::span<const Answer> answers,
+                                               std::span<const Answer> log) {
+  audit::Inputs inputs;
+  inputs.answers = {put_answers(answers, true)};
+  inputs.transcripts = put_log(marker, log);
+  return run(marker, audit::TestKind::kSupervisedClosed, std::move(inputs));
 }
 
 std::string state_of(const audit::TupleFinding& finding, std::string_view check) {

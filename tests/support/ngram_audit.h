@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "tests/support/ngram.h"
-#include "verifier/audit/closed_model.h"
-#include "verifier/audit/open_model.h"
+#include "verifier/audit/audit.h"
 #include "verifier/io/temporary_folder.h"
+#include "verifier/text/transcript.h"
 
 namespace countermark::tests {
 
@@ -29,6 +29,12 @@ Scheme account_scheme(unsigned width);
 Scheme green_scheme(unsigned width);
 Scheme tournament_scheme(unsigned width);
 
+// A question and what was said to it.
+struct Answer {
+  Text prompt{};
+  Text said{};
+};
+
 // A scheme under a key of its own.
 class Marker {
  public:
@@ -41,7 +47,13 @@ class Marker {
   std::vector<double> scores(std::span<const Text> contexts, TokenSpan tokens) const;
 
   // The test that an audit makes of it; contexts of `shown` are scored nowhere.
-  scan::Tests tests(const std::vector<Text>& shown = {}) const;
+  scan::Tests tests(const std::vector<text::Document>& shown = {}) const;
+
+  // What the server logs of a marked answer.
+  text::Transcript transcript(const Answer& answer, std::size_t number) const;
+
+  // The account that the marks are for; "" of everyone's.
+  std::string account() const;
 
  private:
   struct Native {
@@ -59,26 +71,31 @@ class Marker {
   std::variant<Native, Foreign> mark_;
 };
 
-// A question and what the suspect said to it.
-struct Answer {
-  Text prompt{};
-  Text said{};
-};
-
-// Not for several threads at once: it keeps a folder for its files.
+// Each kind of evidence, through files and audit::audit. Not for several threads at once: it keeps
+// a folder for its files.
 class Auditor {
  public:
   explicit Auditor(std::uint32_t decoys = 0) : decoys_(decoys) {}
 
-  // Unsupervised, open: the suspect reads.
-  audit::TupleFinding open(const Marker& marker, std::span<const Text> read, const Ngrams& suspect);
-  // Unsupervised, closed: the suspect has answered. The auditor may have lost the prompts.
+  // The suspect reads a text, which is not marked; or is, as read by marked_open; or answers that
+  // the server logged.
+  audit::TupleFinding open(const Marker& marker, std::span<const Text> read,
+                           const Predict& suspect);
+  audit::TupleFinding marked_open(const Marker& marker, std::span<const Text> read,
+                                  const Predict& suspect);
+  audit::TupleFinding supervised_open(const Marker& marker, std::span<const Answer> log,
+                                      const Predict& suspect);
+  // The suspect has answered. The auditor may have lost the prompts, and may have the log.
   audit::TupleFinding closed(const Marker& marker, std::span<const Answer> answers,
                              bool has_prompts = true);
+  audit::TupleFinding supervised_closed(const Marker& marker, std::span<const Answer> answers,
+                                        std::span<const Answer> log);
 
  private:
   std::string put(std::string_view name, const std::string& bytes) const;
-  audit::TupleOptions options() const;
+  std::string put_log(const Marker& marker, std::span<const Answer> log) const;
+  std::string put_answers(std::span<const Answer> answers, bool has_prompts) const;
+  audit::TupleFinding run(const Marker& marker, audit::TestKind kind, audit::Inputs inputs) const;
 
   io::TemporaryFolder folder_ = io::TemporaryFolder::create().value();
   std::uint32_t decoys_;
