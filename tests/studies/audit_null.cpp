@@ -33,18 +33,7 @@ constexpr std::size_t kDocument = NgramBench::kDocument;
 
 // --- decoys ---------------------------------------------------------------------------------
 
-// What a suspect predicts at each place of a text, as the audit scores it.
-detect::TokenSegment predicted(const Text& text, const tests::Predict& suspect) {
-  detect::TokenSegment out{text, true, {text.front()}};
-  std::vector<tests::Candidate> top;
-  for (std::size_t i = 1; i < text.size(); ++i) {
-    suspect(TokenSpan(text).first(i), 1, top);
-    out.predicted.push_back(top.front().token);
-  }
-  return out;
-}
-
-detect::TokenText predicted(const std::vector<Text>& read, const tests::Predict& suspect) {
+detect::TokenText all_predicted(const std::vector<Text>& read, const tests::Predict& suspect) {
   detect::TokenText out;
   for (const Text& text : read) out.push_back(predicted(text, suspect));
   return out;
@@ -85,8 +74,9 @@ void decoy_study(const World& world, std::uint64_t count, Checks& checks) {
     const Marker marker(tests::native_scheme(width), random);
     const Ngrams student = bench.student(marker, random, kLearned, 0.5);
     const scan::Tests tests = marker.tests();
-    const TailCounts of_open = decoys(
-        *tests.tests.front(), predicted(bench.plain(random, kRead), tests::reader(student)), 2 * i);
+    const TailCounts of_open =
+        decoys(*tests.tests.front(),
+               all_predicted(bench.plain(random, kRead), tests::reader(student)), 2 * i);
     const TailCounts of_closed =
         decoys(*tests.tests.front(), said(bench, student, random), 2 * i + 1);
     const std::scoped_lock lock(mutex);

@@ -82,6 +82,17 @@ inline std::vector<Ngrams> innocents(const World& world, std::uint64_t count, st
   return out;
 }
 
+// What a suspect predicts at each place of a text, as the audit scores it.
+inline detect::TokenSegment predicted(const Text& text, const tests::Predict& suspect) {
+  detect::TokenSegment out{text, true, {text.front()}};
+  std::vector<tests::Candidate> top;
+  for (std::size_t i = 1; i < text.size(); ++i) {
+    suspect(TokenSpan(text).first(i), 1, top);
+    out.predicted.push_back(top.front().token);
+  }
+  return out;
+}
+
 // The world, or the end of the program: there is nothing to study without the licences.
 inline World need_world() {
   auto world = World::load();
