@@ -67,30 +67,40 @@ Text Marker::write(Author& author, SplitMix64& random, TokenSpan prompt, std::si
   return author.marked(std::get<Foreign>(mark_).mark, random, prompt, tokens);
 }
 
-std::vector<double> Marker::scores(std::span<const Text> contexts, TokenSpan tokens) const {
-  std::vector<double> out(tokens.size());
-  if (const auto* native = std::get_if<Native>(&mark_)) {
-    const Tag tag = native->mark.tag(0, native->account, 0);
-    Route route;
-    for (std::size_t i = 0; i < tokens.size(); ++i) {
-      if (i == 0 || contexts[i] != contexts[i - 1]) route = native->mark.route(contexts[i]).value();
-      std::uint32_t word = 0;
-      native->mark.words(route, tag, tokens.subspan(i, 1), {&word, 1});
-      out[i] = std::ldexp(exponential_score(word), -static_cast<int>(kScoreFractionBits));
-    }
-    return out;
+namespace {
+
+// Of the one layer of the profile. Tuples of one context stand together, or take longer.
+std::vector<double> native_scores(const NativeMark& mark, const Tag& tag, TokenSpan contexts,
+                                  TokenSpan tokens) {
+  const std::size_t width = mark.layers().front().width;
+  const auto context = [&](std::size_t i) { return contexts.subspan(i * width, width); };
+  std::vector<double> out;
+  std::vector<std::uint32_t> words;
+  for (std::size_t i = 0; i < tokens.size();) {
+    std::size_t end = i + 1;
+    while (end < tokens.size() && std::ranges::equal(context(end), context(i))) ++end;
+    words.resize(end - i);
+    mark.words(mark.route(context(i)).value(), tag, tokens.subspan(i, end - i), words);
+    for (const std::uint32_t word : words)
+      out.push_back(std::ldexp(exponential_score(word), -static_cast<int>(kScoreFractionBits)));
+    i = end;
   }
+  return out;
+}
+
+}  // namespace
+
+std::vector<double> Marker::scores(TokenSpan contexts, TokenSpan tokens) const {
+  if (const auto* native = std::get_if<Native>(&mark_))
+    return native_scores(native->mark, native->mark.tag(0, native->account, 0), contexts, tokens);
   const ForeignMark& mark = *std::get<Foreign>(mark_).mark;
-  Text flat;
-  for (const Text& context : contexts) flat.insert(flat.end(), context.begin(), context.end());
   std::vector<PrfInput> inputs(tokens.size());
   std::vector<std::uint64_t> raw(tokens.size());
   std::vector<std::uint32_t> units(tokens.size());
-  mark.inputs(0, flat, tokens, inputs);
+  mark.inputs(0, contexts, tokens, inputs);
   mark.raw_values(0, inputs, raw);
   countermark::scores(mark, raw, units);
-  std::copy(units.begin(), units.end(), out.begin());
-  return out;
+  return {units.begin(), units.end()};
 }
 
 scan::Tests Marker::tests(const std::vector<text::Document>& shown) const {

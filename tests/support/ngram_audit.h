@@ -42,9 +42,9 @@ class Marker {
 
   Text write(Author& author, SplitMix64& random, TokenSpan prompt, std::size_t tokens) const;
 
-  // The score of each tuple, contexts[i] of as many tokens as the profile is wide: a standard
-  // exponential under the null, 1 for a green word, or the number of ones.
-  std::vector<double> scores(std::span<const Text> contexts, TokenSpan tokens) const;
+  // The score of each tuple; contexts holds as many tokens for each as the profile is wide. Under
+  // the null a standard exponential, 1 for a green word, or the number of ones.
+  std::vector<double> scores(TokenSpan contexts, TokenSpan tokens) const;
 
   // The test that an audit makes of it; contexts of `shown` are scored nowhere.
   scan::Tests tests(const std::vector<text::Document>& shown = {}) const;
