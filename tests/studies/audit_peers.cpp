@@ -24,6 +24,7 @@
 #include <set>
 
 #include "tests/studies/ngram_bench.h"
+#include "verifier/audit/mass.h"
 #include "verifier/stats/published.h"
 
 namespace countermark::studies {
@@ -36,17 +37,23 @@ constexpr double kLevel = 1e-3;
 constexpr double kGreen = 0.25;  // share of words
 
 // Documents read: where the statistics are looked at.
-constexpr std::array<std::size_t, 12> kLooks = {2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 128};
+constexpr std::array<std::size_t, 11> kLooks = {2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64};
 
-// A place of the text: its context of the mark's width, the two last tokens, and what the student
-// predicts.
+// A place of the text, and what the student predicts there. Contexts by a number each.
 struct Place {
   std::size_t document;
-  Text context;
-  Text last_two;
+  Text context;  // of the mark's width
+  std::uint64_t context_id;
+  std::uint64_t last_two_id;
   std::vector<tests::Candidate> top;
   double entropy;  // of its 40 most probable tokens, in nats
 };
+
+std::uint64_t id_of(TokenSpan tokens) {
+  std::uint64_t out = 0;
+  for (const TokenId token : tokens) out = out * Ngrams::kMostTokens + token;
+  return out;
+}
 
 double entropy_of(const std::vector<tests::Candidate>& candidates) {
   double total = 0;
@@ -67,10 +74,9 @@ std::vector<Place> read(const std::vector<Text>& texts, const Ngrams& student, s
       const TokenSpan before = text.first(i);
       student.top(before, 40, top);
       const TokenSpan context = before.last(width);
-      const TokenSpan last_two = before.last(2);
-      out.push_back({document, Text(context.begin(), context.end()),
-                     Text(last_two.begin(), last_two.end()),
-                     std::vector(top.begin(), top.begin() + kTop), entropy_of(top)});
+      out.push_back({document, Text(context.begin(), context.end()), id_of(context),
+                     id_of(before.last(2)), std::vector(top.begin(), top.begin() + kTop),
+                     entropy_of(top)});
     }
   }
   return out;
@@ -92,7 +98,7 @@ class Statistic {
   virtual ~Statistic() = default;
 
   virtual const char* name() const = 0;
-  virtual std::vector<Term> terms(const std::vector<Place>& places) const = 0;
+  virtual std::vector<Term> terms(std::span<const Place> places) const = 0;
 
   // The law of the sum of the first terms, once for all keys.
   class Law {
@@ -133,11 +139,12 @@ class Radioactivity final : public Statistic {
  public:
   using Statistic::Statistic;
   const char* name() const override { return "Sander et al., top-1"; }
-  std::vector<Term> terms(const std::vector<Place>& places) const override {
+  std::vector<Term> terms(std::span<const Place> places) const override {
     std::vector<Term> out;
-    std::set<std::pair<Text, TokenId>> seen;
+    std::set<std::pair<std::uint64_t, TokenId>> seen;
     for (const Place& place : places)
-      if (const TokenId token = place.top.front().token; seen.emplace(place.context, token).second)
+      if (const TokenId token = place.top.front().token;
+          seen.emplace(place.context_id, token).second)
         out.push_back({&place, token, 1});
     return out;
   }
@@ -151,14 +158,14 @@ class TopOne final : public Statistic {
  public:
   using Statistic::Statistic;
   const char* name() const override { return "ours, top-1"; }
-  std::vector<Term> terms(const std::vector<Place>& places) const override {
+  std::vector<Term> terms(std::span<const Place> places) const override {
     std::vector<Term> out;
-    std::set<std::pair<Text, TokenId>> seen;
-    std::set<std::pair<std::size_t, Text>> contexts;
+    std::set<std::pair<std::uint64_t, TokenId>> seen;
+    std::set<std::pair<std::size_t, std::uint64_t>> contexts;
     for (const Place& place : places)
       if (const TokenId token = place.top.front().token;
-          contexts.emplace(place.document, place.context).second &&
-          seen.emplace(place.context, token).second)
+          contexts.emplace(place.document, place.context_id).second &&
+          seen.emplace(place.context_id, token).second)
         out.push_back({&place, token, 1});
     return out;
   }
@@ -172,7 +179,7 @@ class TextSeal final : public Statistic {
  public:
   using Statistic::Statistic;
   const char* name() const override { return "TextSeal, top-1 by entropy"; }
-  std::vector<Term> terms(const std::vector<Place>& places) const override {
+  std::vector<Term> terms(std::span<const Place> places) const override {
     std::vector<Term> out = Radioactivity(green()).terms(places);
     for (Term& term : out) term.weight = std::sqrt(term.place->entropy);
     return out;
@@ -208,25 +215,19 @@ std::unique_ptr<const Law> TextSeal::law(std::span<const Term> terms) const {
   return std::make_unique<Satterthwaite>(terms);
 }
 
-// The predicted distribution's mass at each of the first places that `once` tells apart.
-template <typename Once>
-std::vector<Term> masses(const std::vector<Place>& places, Once once) {
-  std::vector<Term> out;
-  std::set<Text> seen;
-  for (const Place& place : places)
-    if (seen.insert(once(place)).second)
-      for (const auto& [token, probability] : place.top)
-        out.push_back({&place, token, probability});
-  return out;
-}
-
 // Xu et al.: exp(-2 n (mean mass - gamma)^2), n places.
 class Fingerprint final : public Statistic {
  public:
   using Statistic::Statistic;
   const char* name() const override { return "Xu et al., green mass"; }
-  std::vector<Term> terms(const std::vector<Place>& places) const override {
-    return masses(places, [](const Place& place) { return place.last_two; });
+  std::vector<Term> terms(std::span<const Place> places) const override {
+    std::vector<Term> out;
+    std::set<std::uint64_t> seen;
+    for (const Place& place : places)
+      if (seen.insert(place.last_two_id).second)
+        for (const auto& [token, probability] : place.top)
+          out.push_back({&place, token, probability});
+    return out;
   }
   std::unique_ptr<const Law> law(std::span<const Term> terms) const override;
 };
@@ -251,23 +252,67 @@ std::unique_ptr<const Law> Fingerprint::law(std::span<const Term> terms) const {
   return std::make_unique<Hoeffding>(terms);
 }
 
-// Ours: the mass at each context's first place, and Chernoff's bound, which holds for any weights
-// that are no function of the key. The weight (1 - c) / sqrt(c), c = sum of p^2, is the best of
-// five (1, 1 - c, (1 - c) / c, (1 - c) / sqrt(c), the entropy's root) on forty other students.
-class SoftMass final : public Statistic {
+// Ours: each context once in a document, each tuple once with the largest of its weights, and
+// Chernoff's bound, which holds for any weights that are no function of the key.
+class Mass : public Statistic {
  public:
   using Statistic::Statistic;
-  const char* name() const override { return "ours, weighted mass"; }
-  std::vector<Term> terms(const std::vector<Place>& places) const override {
-    std::vector<Term> out = masses(places, [](const Place& place) { return place.context; });
-    for (Term& term : out) {
-      double c = 0;
-      for (const auto& each : term.place->top) c += each.probability * each.probability;
-      term.weight *= (1 - c) / std::sqrt(c);
+  std::vector<Term> terms(std::span<const Place> places) const override {
+    std::vector<Term> out;
+    std::set<std::pair<std::size_t, std::uint64_t>> contexts;
+    std::map<std::pair<std::uint64_t, TokenId>, std::size_t> known;
+    std::array<double, kTop> weights{};
+    for (const Place& place : places) {
+      if (!contexts.emplace(place.document, place.context_id).second) continue;
+      weigh(place, weights);
+      for (std::size_t i = 0; i < kTop; ++i) {
+        if (weights[i] == 0) continue;
+        const TokenId token = place.top[i].token;
+        const auto [found, is_new] = known.try_emplace({place.context_id, token}, out.size());
+        if (is_new) out.push_back({&place, token, 0});
+        double& weight = out[found->second].weight;
+        weight = std::max(weight, weights[i]);
+      }
     }
     return out;
   }
   std::unique_ptr<const Law> law(std::span<const Term> terms) const override;
+
+ private:
+  virtual void weigh(const Place& place, std::span<double, kTop> out) const = 0;
+};
+
+// By the audit's own weights.
+class AuditMass final : public Mass {
+ public:
+  using Mass::Mass;
+  const char* name() const override { return "ours, mass"; }
+
+ private:
+  void weigh(const Place& place, std::span<double, kTop> out) const override {
+    std::array<float, kTop> log_probs{};
+    std::array<std::uint32_t, kTop> weights{};
+    for (std::size_t i = 0; i < kTop; ++i)
+      log_probs[i] = static_cast<float>(std::log(place.top[i].probability));
+    audit::mass_weights(log_probs, weights);
+    std::copy(weights.begin(), weights.end(), out.begin());
+  }
+};
+
+// By p (1 - c) / sqrt(c), c the sum of all p^2: of five such weights the best on forty other
+// students of this world.
+class RootMass final : public Mass {
+ public:
+  using Mass::Mass;
+  const char* name() const override { return "ours, mass / sqrt c"; }
+
+ private:
+  void weigh(const Place& place, std::span<double, kTop> out) const override {
+    double c = 0;
+    for (const auto& each : place.top) c += each.probability * each.probability;
+    for (std::size_t i = 0; i < kTop; ++i)
+      out[i] = place.top[i].probability * (1 - c) / std::sqrt(c);
+  }
 };
 
 // p <= exp(K(l) - l S) for every l > 0: the least over a grid, which is Chernoff's bound to within
@@ -296,7 +341,7 @@ class Chernoff final : public Law {
   std::vector<std::pair<double, double>> grid_{};
 };
 
-std::unique_ptr<const Law> SoftMass::law(std::span<const Term> terms) const {
+std::unique_ptr<const Law> Mass::law(std::span<const Term> terms) const {
   return std::make_unique<Chernoff>(terms, green());
 }
 
@@ -316,45 +361,42 @@ class Measurement {
     std::vector<double> out;
     for (const Part& part : parts_) {
       double sum = 0;
-      std::size_t i = 0;
-      for (std::size_t look = 0; look < kLooks.size(); ++look) {
-        for (; i < part.ends[look]; ++i) sum += part.terms[i].weight * scores[part.tuples[i]];
-        out.push_back(part.laws[look]->log10_p(sum));
-      }
+      for (const auto& [tuple, weight] : part.terms) sum += weight * scores[tuple];
+      out.push_back(part.law->log10_p(sum));
     }
     return out;
   }
 
  private:
+  // One statistic at one look.
   struct Part {
-    std::vector<Term> terms{};
-    std::vector<std::size_t> tuples{};
-    std::vector<std::size_t> ends{};  // by look
-    std::vector<std::unique_ptr<const Law>> laws{};
+    std::vector<std::pair<std::size_t, double>> terms{};  // tuple and weight
+    std::unique_ptr<const Law> law{};
   };
 
   void add(const Statistic& statistic, const std::vector<Place>& places) {
-    Part& part = parts_.emplace_back();
-    part.terms = statistic.terms(places);
-    for (const Term& term : part.terms) {
-      const auto [found, is_new] =
-          numbers_.try_emplace({term.place->context, term.token}, tokens_.size());
-      if (is_new) {
-        contexts_.insert(contexts_.end(), term.place->context.begin(), term.place->context.end());
-        tokens_.push_back(term.token);
-      }
-      part.tuples.push_back(found->second);
-    }
     for (const std::size_t documents : kLooks) {
-      const auto end =
-          std::partition_point(part.terms.begin(), part.terms.end(),
-                               [&](const Term& term) { return term.place->document < documents; });
-      part.ends.push_back(static_cast<std::size_t>(end - part.terms.begin()));
-      part.laws.push_back(statistic.law(std::span(part.terms).first(part.ends.back())));
+      const auto end = std::partition_point(places.begin(), places.end(), [&](const Place& place) {
+        return place.document < documents;
+      });
+      Part& part = parts_.emplace_back();
+      const std::vector<Term> terms = statistic.terms({places.begin(), end});
+      for (const Term& term : terms) part.terms.emplace_back(number_of(term), term.weight);
+      part.law = statistic.law(terms);
     }
   }
 
-  std::map<std::pair<Text, TokenId>, std::size_t> numbers_{};
+  std::size_t number_of(const Term& term) {
+    const auto [found, is_new] =
+        numbers_.try_emplace({term.place->context_id, term.token}, tokens_.size());
+    if (is_new) {
+      contexts_.insert(contexts_.end(), term.place->context.begin(), term.place->context.end());
+      tokens_.push_back(term.token);
+    }
+    return found->second;
+  }
+
+  std::map<std::pair<std::uint64_t, TokenId>, std::size_t> numbers_{};
   Text contexts_{};  // one after the other
   std::vector<TokenId> tokens_{};
   std::vector<Part> parts_{};
@@ -371,10 +413,16 @@ std::vector<std::unique_ptr<const Statistic>> statistics_of(bool green) {
   else
     out.push_back(std::make_unique<TextSeal>(green));
   out.push_back(std::make_unique<TopOne>(green));
-  out.push_back(std::make_unique<SoftMass>(green));
+  out.push_back(std::make_unique<AuditMass>(green));
+  out.push_back(std::make_unique<RootMass>(green));
   return out;
 }
 constexpr std::size_t kPeers = 2;
+constexpr std::size_t kTopOne = kPeers;
+constexpr std::size_t kMass = kPeers + 1;
+// The smaller of the audit's two p-values: what both together find, each with a part of alpha.
+constexpr std::size_t kBoth = kPeers + 3;
+constexpr std::size_t kRows = kPeers + 4;
 
 // log10 p of all students under one kind of key: by statistic, then look, then one after the other.
 using Cells = std::vector<std::vector<float>>;
@@ -396,7 +444,7 @@ double threshold_of(std::vector<float> cell) {
 
 struct Table {
   const Scheme& scheme;
-  const std::vector<std::unique_ptr<const Statistic>>& statistics;
+  std::vector<const char*> names;  // kRows
   const Cells& truth;
   const Cells& null;
 
@@ -418,8 +466,8 @@ struct Table {
     std::printf("power at measured size 1e-3 after so many documents of 100 tokens\n%-28s", "");
     for (const std::size_t documents : kLooks) std::printf(" %5zu", documents);
     std::printf("\n");
-    for (std::size_t i = 0; i < statistics.size(); ++i) {
-      std::printf("%-28s", statistics[i]->name());
+    for (std::size_t i = 0; i < kRows; ++i) {
+      std::printf("%-28s", names[i]);
       for (std::size_t look = 0; look < kLooks.size(); ++look)
         std::printf(" %5.1f", 100 * power(i, look));
       std::printf("\n");
@@ -434,18 +482,18 @@ struct Table {
     while (look + 1 < kLooks.size() && power(peer, look) < 0.5) ++look;
     std::printf("at %zu documents: power at equal size, at nominal 1e-3, measured size there\n",
                 kLooks[look]);
-    for (const std::size_t i : {peer, kPeers, kPeers + 1})
-      std::printf("  %-28s %5.1f %5.1f  %.5f\n", statistics[i]->name(), 100 * power(i, look),
+    for (const std::size_t i : {peer, kTopOne, kMass, kMass + 1, kBoth})
+      std::printf("  %-28s %5.1f %5.1f  %.5f\n", names[i], 100 * power(i, look),
                   100 * nominal(i, look), size(i, look));
-    checks.add(scheme.name + ": as powerful as " + statistics[peer]->name(),
-               power(kPeers + 1, look) >= power(peer, look));
+    checks.add(scheme.name + ": the audit is as powerful as " + names[peer],
+               power(kBoth, look) >= power(peer, look));
   }
 };
 
 void study(const World& world, const Scheme& scheme, bool green, std::size_t width,
            std::uint64_t students, std::uint64_t keys, Checks& checks) {
   const auto statistics = statistics_of(green);
-  Cells truth(statistics.size() * kLooks.size(), std::vector<float>(students));
+  Cells truth(kRows * kLooks.size(), std::vector<float>(students));
   Cells null(truth.size(), std::vector<float>(students * keys));
   in_parallel(students, scheme.name.c_str(), [&](std::uint64_t s) {
     SplitMix64 random(7'000'000 + s);
@@ -458,6 +506,9 @@ void study(const World& world, const Scheme& scheme, bool green, std::size_t wid
     const auto put = [&](Cells& cells, std::size_t at, const Marker& key) {
       const std::vector<double> p = measurement.under(key);
       for (std::size_t i = 0; i < p.size(); ++i) cells[i][at] = static_cast<float>(p[i]);
+      for (std::size_t look = 0; look < kLooks.size(); ++look)
+        cells[Table::cell(kBoth, look)][at] =
+            std::min(cells[Table::cell(kTopOne, look)][at], cells[Table::cell(kMass, look)][at]);
     };
     put(truth, s, marker);
     for (std::uint64_t k = 0; k < keys; ++k) put(null, s * keys + k, Marker(scheme, random));
@@ -466,7 +517,10 @@ void study(const World& world, const Scheme& scheme, bool green, std::size_t wid
   std::printf("\n%s: %llu students, %llu keys without a mark\n", scheme.name.c_str(),
               static_cast<unsigned long long>(students),
               static_cast<unsigned long long>(students * keys));
-  Table{scheme, statistics, truth, null}.print(checks);
+  std::vector<const char*> names;
+  for (const auto& statistic : statistics) names.push_back(statistic->name());
+  names.push_back("ours, top-1 and mass");
+  Table{scheme, names, truth, null}.print(checks);
 }
 
 }  // namespace
@@ -484,8 +538,8 @@ int main(int argc, char** argv) {
   const World world = need_world();
   Checks checks;
   for (const unsigned width : {2U, 1U}) {
-    study(world, tests::green_scheme(width), true, width, students, keys, checks);
     study(world, tests::native_scheme(width), false, width, students, keys, checks);
+    study(world, tests::green_scheme(width), true, width, students, keys, checks);
   }
   return checks.exit_code();
 }
