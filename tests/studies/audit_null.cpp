@@ -181,6 +181,11 @@ constexpr Kind kKinds[] = {
        return p_of(loop.bench.auditor.open(loop.marker, loop.bench.plain(loop.random, kRead),
                                            tests::reader(loop.student)));
      }},
+    {"open, unsupervised, mass", true,
+     [](const Loop& loop) {
+       return p_of(loop.bench.auditor.mass(loop.marker, loop.bench.plain(loop.random, kRead),
+                                           tests::reader(loop.student)));
+     }},
     {"closed, unsupervised", false,
      [](const Loop& loop) { return p_of(loop.bench.auditor.closed(loop.marker, echoes(loop))); }},
     {"marked text, the first N", true, marked_open},

@@ -167,8 +167,7 @@ std::string Auditor::put_answers(std::span<const Answer> answers, bool has_promp
   return put("answers.jsonl", lines);
 }
 
-audit::TupleFinding Auditor::run(const Marker& marker, audit::TestKind kind,
-                                 audit::Inputs inputs) const {
+audit::Audit Auditor::run(const Marker& marker, audit::Inputs inputs) const {
   audit::AuditOptions options;
   options.inputs = std::move(inputs);
   options.inputs.reader.ids_field = "ids";
@@ -177,24 +176,38 @@ audit::TupleFinding Auditor::run(const Marker& marker, audit::TestKind kind,
   options.load = [&marker](stats::PValue /*alpha*/, const std::vector<text::Document>& shown) {
     return Result<scan::Tests>(marker.tests(shown));
   };
-  audit::Audit audit = must(audit::audit(options));
+  return must(audit::audit(options));
+}
+
+namespace {
+
+audit::TupleFinding finding_of(audit::Audit audit, audit::TestKind kind) {
   for (audit::TupleTest& test : audit.tuples)
     if (test.kind == kind) return std::move(test.finding);
   throw std::runtime_error(std::string("no test of the kind ") + audit::kind_name(kind));
 }
 
+}  // namespace
+
 audit::TupleFinding Auditor::open(const Marker& marker, std::span<const Text> read,
                                   const Predict& suspect) {
   audit::Inputs inputs;
   inputs.predictions = put("predictions.safetensors", predictions_file(read, suspect, 1));
-  return run(marker, audit::TestKind::kUnsupervisedOpen, std::move(inputs));
+  return finding_of(run(marker, std::move(inputs)), audit::TestKind::kUnsupervisedOpen);
+}
+
+audit::MassFinding Auditor::mass(const Marker& marker, std::span<const Text> read,
+                                 const Predict& suspect) {
+  audit::Inputs inputs;
+  inputs.predictions = put("predictions.safetensors", predictions_file(read, suspect, 10));
+  return run(marker, std::move(inputs)).mass.value().finding;
 }
 
 audit::TupleFinding Auditor::marked_open(const Marker& marker, std::span<const Text> read,
                                          const Predict& suspect) {
   audit::Inputs inputs;
   inputs.marked_predictions = put("predictions.safetensors", predictions_file(read, suspect, 1));
-  return run(marker, audit::TestKind::kMarkedOpen, std::move(inputs));
+  return finding_of(run(marker, std::move(inputs)), audit::TestKind::kMarkedOpen);
 }
 
 audit::TupleFinding Auditor::supervised_open(const Marker& marker, std::span<const Answer> log,
@@ -207,14 +220,14 @@ audit::TupleFinding Auditor::supervised_open(const Marker& marker, std::span<con
   audit::Inputs inputs;
   inputs.log_predictions = put("predictions.safetensors", predictions_file(read, suspect, 1));
   inputs.transcripts = put_log(marker, log);
-  return run(marker, audit::TestKind::kSupervisedOpen, std::move(inputs));
+  return finding_of(run(marker, std::move(inputs)), audit::TestKind::kSupervisedOpen);
 }
 
 audit::TupleFinding Auditor::closed(const Marker& marker, std::span<const Answer> answers,
                                     bool has_prompts) {
   audit::Inputs inputs;
   inputs.answers = {put_answers(answers, has_prompts)};
-  return run(marker, audit::TestKind::kUnsupervisedClosed, std::move(inputs));
+  return finding_of(run(marker, std::move(inputs)), audit::TestKind::kUnsupervisedClosed);
 }
 
 audit::TupleFinding Auditor::supervised_closed(const Marker& marker,
@@ -223,7 +236,7 @@ audit::TupleFinding Auditor::supervised_closed(const Marker& marker,
   audit::Inputs inputs;
   inputs.answers = {put_answers(answers, true)};
   inputs.transcripts = put_log(marker, log);
-  return run(marker, audit::TestKind::kSupervisedClosed, std::move(inputs));
+  return finding_of(run(marker, std::move(inputs)), audit::TestKind::kSupervisedClosed);
 }
 
 std::string state_of(const audit::TupleFinding& finding, std::string_view check) {
@@ -236,8 +249,12 @@ double log10_p(const audit::TupleFinding& finding) {
   return finding.result.finding.evidence.p.log10();
 }
 
+double log10_p(const audit::MassFinding& finding) { return finding.evidence.p.log10(); }
+
 double p_of(const audit::TupleFinding& finding) {
   return finding.result.finding.evidence.p.to_double();
 }
+
+double p_of(const audit::MassFinding& finding) { return finding.evidence.p.to_double(); }
 
 }  // namespace countermark::tests

@@ -81,6 +81,8 @@ class Auditor {
   // the server logged.
   audit::TupleFinding open(const Marker& marker, std::span<const Text> read,
                            const Predict& suspect);
+  // The same reading, by the probabilities of ten tokens.
+  audit::MassFinding mass(const Marker& marker, std::span<const Text> read, const Predict& suspect);
   audit::TupleFinding marked_open(const Marker& marker, std::span<const Text> read,
                                   const Predict& suspect);
   audit::TupleFinding supervised_open(const Marker& marker, std::span<const Answer> log,
@@ -95,7 +97,7 @@ class Auditor {
   std::string put(std::string_view name, const std::string& bytes) const;
   std::string put_log(const Marker& marker, std::span<const Answer> log) const;
   std::string put_answers(std::span<const Answer> answers, bool has_prompts) const;
-  audit::TupleFinding run(const Marker& marker, audit::TestKind kind, audit::Inputs inputs) const;
+  audit::Audit run(const Marker& marker, audit::Inputs inputs) const;
 
   io::TemporaryFolder folder_ = io::TemporaryFolder::create().value();
   std::uint32_t decoys_;
@@ -106,6 +108,8 @@ std::string state_of(const audit::TupleFinding& finding, std::string_view check)
 
 // The headline's p by the law, whatever the checks say; as a logarithm, and 0 below 1e-308.
 double log10_p(const audit::TupleFinding& finding);
+double log10_p(const audit::MassFinding& finding);
 double p_of(const audit::TupleFinding& finding);
+double p_of(const audit::MassFinding& finding);
 
 }  // namespace countermark::tests
