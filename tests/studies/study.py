@@ -3,7 +3,8 @@
 """Runs a study with the settings that docs/studies.md reports.
 
 study.py FOLDER NAME: FOLDER holds the study programs; NAME is null, null-long, scan-null, foreign-null, share, power,
-distortion, spoofing, score-bound or swap. Prints the study's tables and ends with 0 when every check passed.
+distortion, spoofing, score-bound, swap, audit-null, audit-rules or audit-peers. Prints the study's tables and ends with
+0 when every check passed.
 `--small` runs a version of seconds, which the test suite uses; its numbers are not the published
 ones.
 
@@ -103,7 +104,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("programs", type=Path)
     parser.add_argument("name", choices=["null", "null-long", "scan-null", "foreign-null", "share", "power",
-                                          "distortion", "spoofing", "score-bound", "swap"])
+                                          "distortion", "spoofing", "score-bound", "swap", "audit-null", "audit-rules",
+                                          "audit-peers"])
     parser.add_argument("--small", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -121,6 +123,12 @@ def main() -> int:
             return run(arguments.programs / "study_score_bound")
         if arguments.name == "swap":
             return run(arguments.programs / "study_swap", 20_000 if arguments.small else 10_000_000)
+        if arguments.name == "audit-null":
+            return run(arguments.programs / "study_audit_null", *(5_000, 60) if arguments.small else (1_000_000, 10_000))
+        if arguments.name == "audit-rules":
+            return run(arguments.programs / "study_audit_rules", 200 if arguments.small else 2_000)
+        if arguments.name == "audit-peers":
+            return run(arguments.programs / "study_audit_peers", *(4, 20) if arguments.small else (200, 150))
         if arguments.name == "spoofing":
             status = 0
             for width in (2,) if arguments.small else (2, 3, 4):
