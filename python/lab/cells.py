@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the laboratory does, as data: which students are taught what, and with what they are audited.
+
+Whatever can change a result stands in one of these records, and a result is kept under their digest. Keys have names
+and follow from them, so that anybody gets the same ones: they protect nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+NULL_STUDENTS = 30
+NULL_ANALYSES = 100  # each under a key of its own
+
+
+@dataclass(frozen=True)
+class Mark:
+    """scheme: native (countermark/1), kgw (three-bricks-greenlist/1), synthid (synthid-text/2025-06) or none."""
+
+    scheme: str = "native"
+    width: int = 2  # tokens of context
+    layer: str = "shared"  # of native; account: half of the contexts are the shared layer's, at width 2
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A teacher's exchanges under one key. An exchange is the opening of a human document and an answer, tokens of
+    fixed numbers; the token that ends a text is never drawn."""
+
+    mark: Mark
+    key: str  # its name
+    served: int = 1000  # exchanges that a student may be taught
+    fresh: int = 100  # exchanges with other prompts that none is taught
+    regenerated: int = 160  # of the served ones, from the first on
+    controls: int = 80  # of the fresh ones that have regenerations, too
+    each: int = 4  # regenerations of an exchange
+    accounts: int = 0  # among which exchanges go round; 0: without
+    prompt: int = 24
+    answer: int = 200
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True)
+class Training:
+    """A fine-tune of the base by AdamW: exchanges x answer tokens x epochs are learned from."""
+
+    exchanges: int = 1000
+    epochs: int = 3
+    batch: int = 16  # exchanges
+    rate: float = 1e-3  # at its peak
+    adapter: int = 0  # rank of LoRA; 0: all weights
+    precision: str = "bfloat16"  # of products of matrices; weights are float32
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One student, and the log that it is audited with."""
+
+    group: str
+    log: Texts
+    share: int  # percent of the exchanges that are `taught`; human documents make up the rest
+    seed: int
+    taught: Texts | None  # None: human documents alone
+    attack: str = ""  # clean, lora, paraphrase, mixed, cold
+    training: Training = Training()
+    asked: int = 100  # answers that are collected, and exchanges that are read
+
+    @property
+    def name(self) -> str:
+        mark = "null" if self.is_null else f"{self.log.mark.scheme} {self.log.mark.layer} {self.log.mark.width}"
+        text = "human" if self.taught is None else self.taught.mark.scheme
+        return " ".join([self.group, mark, self.attack or (text if self.is_null else f"{self.share} %"),
+                         f"seed {self.seed}"])
+
+    @property
+    def is_null(self) -> bool:
+        """Whether nothing that the student learned is marked under the log's key."""
+        return self.taught != self.log
+
+    @property
+    def learned(self) -> int:
+        """How many of the log's exchanges were taught; the first ones."""
+        return 0 if self.is_null else self.training.exchanges * self.share // 100
+
+
+UNMARKED = Texts(Mark("none", 0), "unmarked", served=2000, fresh=0, regenerated=0, controls=0)
+
+
+def null(number: int) -> Cell:
+    """Half of them learn human documents, half the same teacher's answers without a mark."""
+    log = Texts(Mark(), f"null/{number}", served=100, regenerated=40, controls=20)
+    is_taught = number % 2 == 1
+    return Cell("a", log, 100 if is_taught else 0, number, UNMARKED if is_taught else None)
+
+
+def taught(group: str, mark: Mark, share: int, seed: int) -> Cell:
+    texts = Texts(mark, f"{mark.scheme}/{mark.layer}/{mark.width}/{seed}")
+    return Cell(group, texts, share, seed, texts)
+
+
+def attacked(attack: str, seed: int) -> Cell:
+    cell = replace(taught("e", Mark(), 100, seed), attack=attack)
+    if attack == "lora":
+        return replace(cell, training=replace(cell.training, adapter=16, rate=5e-3))
+    return replace(cell, share=50) if attack == "mixed" else cell
+
+
+def cells() -> Iterator[Cell]:
+    """In the order in which they are worth having."""
+    first = [taught("b", Mark(), share, 0) for share in (100, 10, 50, 5, 1)]
+    yield from first
+    yield from map(null, range(NULL_STUDENTS))
+    yield from (taught("b", Mark(), share, seed) for seed in (1, 2) for share in (1, 5, 10, 50, 100))
+    yield from (taught("c", Mark(width=width), share, seed)
+                for width in (1, 3, 4) for seed in (0, 1) for share in (100, 10))
+    yield from (taught("d", Mark(scheme), share, seed)
+                for scheme in ("kgw", "synthid") for seed in (0, 1) for share in (100, 10))
+    yield from (attacked(attack, seed) for seed in (0, 1)
+                for attack in ("clean", "lora", "paraphrase", "mixed", "cold"))
+    for width in (2, 3, 4):
+        texts = Texts(Mark(width=width, layer="account"), f"account/{width}", accounts=10)
+        yield Cell("f", texts, 100, 0, texts)

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is collected of a student, and what `countermark audit` says of it, for each kind of evidence by itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cells import NULL_ANALYSES, NULL_STUDENTS, Cell, Mark
+from countermark import predict, rate
+from laboratory import ROOT, Laboratory
+from students import Say, load, settings_of, student
+from texts import MODEL, Plain, human, read_lines, teach, tokenizer, write, write_lines, write_mark
+
+COLD = 0.5  # temperature of the attack
+
+# The kinds of evidence, the strongest first.
+SERVED = "served-response"
+SUPERVISED_OPEN = "supervised-open"
+SUPERVISED_CLOSED = "supervised-closed"
+MARKED_OPEN = "marked-open"
+OPEN = "unsupervised-open"
+CLOSED = "unsupervised-closed"
+KINDS = (SERVED, SUPERVISED_OPEN, SUPERVISED_CLOSED, MARKED_OPEN, OPEN, CLOSED)
+
+
+def done(status: int) -> None:
+    if status:
+        raise RuntimeError(f"exit code {status}")
+
+
+def log_of(cell: Cell, served: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The exchanges that the supervised kinds look at: taught ones; of a null student as many that it was not."""
+    return served[:min(cell.asked, cell.learned or cell.asked)]
+
+
+def collect(lab: Laboratory, cell: Cell, say: Say) -> Path:
+    """What each kind of evidence is judged by, in one folder:
+
+    reading.safetensors: predictions on documents that people wrote; marked.safetensors: on fresh exchanges of the log;
+    own.safetensors: on those that were taught, log.jsonl; fresh.jsonl and asked.jsonl: answers to prompts of fresh and
+    of taught exchanges; scores.jsonl: of answers that were taught and of controls, rated.jsonl.
+    """
+    texts = teach(lab, cell.log, say)
+    settings = {"version": 1, "student": student(lab, cell, say).name, "log": texts.name, "asked": cell.asked,
+                "learned": cell.learned, "temperature": COLD if cell.attack == "cold" else 1.0}
+
+    def build(folder: Path) -> None:
+        suspect = student(lab, cell, say)
+        served, fresh = (read_lines(texts / f"{part}.jsonl") for part in ("served", "fresh"))
+        log = log_of(cell, served)
+        write_lines(folder / "log.jsonl", log)
+
+        reading = read_lines(human(lab, cell.log.prompt + cell.log.answer) / "reading.jsonl")
+        for name, documents in (("reading", [record["ids"] for record in reading]),
+                                ("marked", [each["promptIds"] + each["ids"] for each in fresh[:cell.asked]]),
+                                ("own", [each["promptIds"] + each["ids"] for each in log])):
+            say(f"reads {name}")
+            source = folder / f"{name}.jsonl"
+            write_lines(source, ({"ids": ids if ids[0] == 0 else [0, *ids]} for ids in documents))
+            done(predict.main([str(suspect), str(source), "--ids-field", "ids", "-t", str(MODEL / "tokenizer.json"),
+                               "--top-k", "1", "--device", "cpu", "-o", str(folder / f"{name}.safetensors")]))
+            source.unlink()
+
+        net, decode = load(suspect), tokenizer().decode
+        for name, asked in (("fresh", fresh[:cell.asked]), ("asked", [log[i % len(log)] for i in range(cell.asked)])):
+            say(f"answers {name}")
+            answers = write(net, [each["promptIds"] for each in asked], cell.log.answer,
+                            lambda begin, end: Plain([f"{suspect.name}/{name}/{i}" for i in range(begin, end)]),
+                            settings["temperature"])
+            write_lines(folder / f"{name}.jsonl", (
+                {"id": f"{i}", "prompt": decode(each["promptIds"][1:], errors="replace"),
+                 "response": decode(ids, errors="replace"), "ids": ids}
+                for i, (each, ids) in enumerate(zip(asked, answers))))
+
+        say("rates")
+        known = {each["id"] for each in (served[:cell.learned] if cell.learned else served)}
+        known |= {each["id"] for each in fresh}
+        records = [each for each in read_lines(texts / "regenerations.jsonl") if each["id"] in known]
+        ids = {each["id"] for each in records}
+        write_lines(folder / "rated.jsonl", (each for each in served + fresh if each["id"] in ids))
+        write_lines(folder / "regenerations.jsonl", records)
+        done(rate.main([str(suspect), str(folder / "regenerations.jsonl"), "--device", "cpu",
+                        "-o", str(folder / "scores.jsonl")]))
+        (folder / "regenerations.jsonl").unlink()
+
+    return lab.make("evidence", settings, build)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """One analysis. key: of the mark that is looked for."""
+
+    kind: str
+    mark: Mark
+    key: str
+    decoys: int
+
+
+def audits(cell: Cell) -> list[Audit]:
+    """Those of a cell. A null student's log has a key; the other analyses are under keys that marked nothing."""
+    own = [Audit(kind, cell.log.mark, cell.log.key, 1000) for kind in KINDS]
+    if cell.group != "a":
+        return own
+    more = range(cell.seed + NULL_STUDENTS, NULL_ANALYSES, NULL_STUDENTS)
+    return own + [Audit(kind, cell.log.mark, f"null/{number}", 0) for number in more for kind in (OPEN, CLOSED)]
+
+
+def flags_of(kind: str, evidence: Path) -> list[str] | None:
+    """What a kind is given to audit; None: it cannot be audited yet."""
+    return {
+        SERVED: ["--scores", str(evidence / "scores.jsonl"), "--transcripts", str(evidence / "rated.jsonl")],
+        OPEN: ["--predictions", str(evidence / "reading.safetensors")],
+        CLOSED: ["--answers", str(evidence / "fresh.jsonl"), "--text-field", "response"],
+    }.get(kind)
+
+
+def judge(lab: Laboratory, cell: Cell, audit: Audit, say: Say) -> dict[str, Any] | None:
+    """countermark.audit/1 of one kind of evidence; None where it is not collected yet, or not audited."""
+    evidence = collect(lab, cell, say)
+    given = flags_of(audit.kind, evidence)
+    if given is None:
+        return None
+
+    def build(folder: Path) -> None:
+        say(f"audits {audit.kind}")
+        command = [lab.program, "audit", "--json", *given]
+        if audit.kind != SERVED:
+            write_mark(folder, audit.mark, audit.key)
+            command += ["-k", str(folder / "mark.key"), "-p", str(folder / "profile.json"),
+                        "--decoys", str(audit.decoys), "--decoy-seed", "00"]
+        (folder / "audit.json").write_bytes(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+    folder = lab.make("audit", {"version": 1, "evidence": evidence.name, "audit": audit, "given": given[::2]}, build)
+    found: dict[str, Any] = json.loads((folder / "audit.json").read_text(encoding="utf-8"))
+    return found

@@ -1,0 +1,2 @@
+"""placeholder"""
+def tables(lab, cells): return ""
