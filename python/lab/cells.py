@@ -32,13 +32,19 @@ class Texts:
     key: str  # its name
     served: int = 1000  # exchanges that a student may be taught
     fresh: int = 100  # exchanges with other prompts that none is taught
-    regenerated: int = 160  # of the served ones, from the first on
-    controls: int = 80  # of the fresh ones that have regenerations, too
-    each: int = 4  # regenerations of an exchange
     accounts: int = 0  # among which exchanges go round; 0: without
     prompt: int = 24
     answer: int = 200
     temperature: float = 1.0
+
+
+@dataclass(frozen=True)
+class Again:
+    """Other answers to prompts of a log, for the test of served answers; the first exchanges have them."""
+
+    served: int = 100
+    controls: int = 50  # of the fresh ones
+    each: int = 4
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ class Cell:
     taught: Texts | None  # None: human documents alone
     attack: str = ""  # clean, lora, paraphrase, mixed, cold
     training: Training = Training()
+    again: Again = Again()
     asked: int = 100  # answers that are collected, and exchanges that are read
 
     @property
@@ -84,14 +91,15 @@ class Cell:
         return 0 if self.is_null else self.training.exchanges * self.share // 100
 
 
-UNMARKED = Texts(Mark("none", 0), "unmarked", served=2000, fresh=0, regenerated=0, controls=0)
+UNMARKED = Texts(Mark("none", 0), "unmarked", served=2000, fresh=0)
 
 
 def null(number: int) -> Cell:
     """Half of them learn human documents, half the same teacher's answers without a mark."""
-    log = Texts(Mark(), f"null/{number}", served=100, regenerated=40, controls=20)
+    log = Texts(Mark(), f"null/{number}", served=100)
     is_taught = number % 2 == 1
-    return Cell("a", log, 100 if is_taught else 0, number, UNMARKED if is_taught else None)
+    return Cell("a", log, 100 if is_taught else 0, number, UNMARKED if is_taught else None,
+                again=Again(40, 20))
 
 
 def taught(group: str, mark: Mark, share: int, seed: int) -> Cell:

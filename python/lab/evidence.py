@@ -5,16 +5,15 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cells import NULL_ANALYSES, NULL_STUDENTS, Cell, Mark
 from countermark import predict, rate
-from laboratory import ROOT, Laboratory
-from students import Say, load, settings_of, student
-from texts import MODEL, Plain, human, read_lines, teach, tokenizer, write, write_lines, write_mark
+from laboratory import Laboratory
+from students import load, student
+from texts import MODEL, Plain, Say, answer_again, human, read_lines, teach, tokenizer, write, write_lines, write_mark
 
 COLD = 0.5  # temperature of the attack
 
@@ -46,11 +45,12 @@ def collect(lab: Laboratory, cell: Cell, say: Say) -> Path:
     of taught exchanges; scores.jsonl: of answers that were taught and of controls, rated.jsonl.
     """
     texts = teach(lab, cell.log, say)
-    settings = {"version": 1, "student": student(lab, cell, say).name, "log": texts.name, "asked": cell.asked,
+    suspect = student(lab, cell, say)
+    others = answer_again(lab, cell.log, cell.again, say)
+    settings = {"version": 1, "student": suspect.name, "log": texts.name, "again": others.name, "asked": cell.asked,
                 "learned": cell.learned, "temperature": COLD if cell.attack == "cold" else 1.0}
 
     def build(folder: Path) -> None:
-        suspect = student(lab, cell, say)
         served, fresh = (read_lines(texts / f"{part}.jsonl") for part in ("served", "fresh"))
         log = log_of(cell, served)
         write_lines(folder / "log.jsonl", log)
@@ -80,7 +80,7 @@ def collect(lab: Laboratory, cell: Cell, say: Say) -> Path:
         say("rates")
         known = {each["id"] for each in (served[:cell.learned] if cell.learned else served)}
         known |= {each["id"] for each in fresh}
-        records = [each for each in read_lines(texts / "regenerations.jsonl") if each["id"] in known]
+        records = [each for each in read_lines(others / "regenerations.jsonl") if each["id"] in known]
         ids = {each["id"] for each in records}
         write_lines(folder / "rated.jsonl", (each for each in served + fresh if each["id"] in ids))
         write_lines(folder / "regenerations.jsonl", records)

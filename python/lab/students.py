@@ -22,14 +22,12 @@ import torch.nn.functional as F
 from cells import UNMARKED, Cell, Training
 from laboratory import ROOT, Laboratory
 from safetensors.torch import load_file, save_file
-from texts import END, MODEL, Ids, human, load_model, read_lines, seed_of, teach, weights_sha256
+from texts import END, MODEL, Ids, Say, human, load_model, read_lines, seed_of, teach, weights_sha256
 from torch import nn
 from train import learning_rate
 
 WARM_UP = 10  # steps
 REWRITTEN = 0.5  # share of a paraphrase's tokens that the other model draws
-
-Say = Callable[[str], None]
 
 
 def base(lab: Laboratory) -> Path:

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import countermark
 import numpy as np
 import torch
-from cells import Mark, Texts
+from cells import Again, Mark, Texts
 from laboratory import ROOT, Laboratory
 
 sys.path += [str(ROOT / "corpora" / "train"), str(ROOT / "tests" / "support")]
@@ -36,6 +36,7 @@ ROWS = 100  # answers at once
 DEPTH = 30  # of SynthID's tournament
 
 Ids = list[int]
+Say = Callable[[str], None]  # of progress
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -275,21 +276,17 @@ class Teacher:
         return write(self.net, prompts, self.texts.answer, sampler, self.texts.temperature, show), facts
 
 
-def teach(lab: Laboratory, texts: Texts, say: Callable[[str], None]) -> Path:
-    """served.jsonl and fresh.jsonl (countermark.transcript/1), regenerations.jsonl (countermark.regenerations/1) of some
-    of both, mark.key and profile.json. Regenerations are drawn under the same key, each with a nonce of its own."""
+def teach(lab: Laboratory, texts: Texts, say: Say) -> Path:
+    """served.jsonl and fresh.jsonl (countermark.transcript/1)."""
     prose = human(lab, texts.prompt + texts.answer)
-    settings = {"version": 1, "texts": texts, "human": prose.name, "model": weights_sha256()}
+    settings = {"version": 2, "texts": texts, "human": prose.name, "model": weights_sha256()}
 
     def build(folder: Path) -> None:
         teacher = Teacher(texts)
-        if texts.mark.scheme != "none":
-            write_mark(folder, texts.mark, texts.key)
         chosen = random.Random(f"{texts.key}/prompts")
         decode = tokenizer().decode
-        regenerated: list[dict[str, Any]] = []
-        for part, count, again in (("served", texts.served, texts.regenerated), ("fresh", texts.fresh, texts.controls)):
-            pool = read_lines(prose / ("teaching.jsonl" if part == "served" else "fresh.jsonl"))
+        for part, count, source in (("served", texts.served, "teaching"), ("fresh", texts.fresh, "fresh")):
+            pool = read_lines(prose / f"{source}.jsonl")
             prompts = [[END, *pool[i]["ids"][:texts.prompt]] for i in chosen.sample(range(len(pool)), count)]
             ids = [f"{texts.key}/{part}/{i}" for i in range(count)]
             accounts = [teacher.account(i) for i in range(count)]
@@ -301,22 +298,32 @@ def teach(lab: Laboratory, texts: Texts, say: Callable[[str], None]) -> Path:
                  "cohort": None, "profile": teacher.profile or "0" * 64, **fact, "promptIds": prompt, "ids": answer,
                  "text": decode(answer, errors="replace"), "marked": None, "finish": "length"}
                 for i, (name, account, fact, prompt, answer) in enumerate(zip(ids, accounts, facts, prompts, answers))))
-            rows = [i for i in range(min(again, count)) for _ in range(texts.each)]
-            if not rows:
-                continue
-            others, _ = teacher.answer([prompts[i] for i in rows],
-                                       [f"{ids[i]}/again/{n % texts.each}" for n, i in enumerate(rows)],
-                                       [accounts[i] for i in rows],
-                                       lambda done: say(f"{part} {done} of {len(rows)} regenerations"))
-            regenerated += [
-                {"schema": "countermark.regenerations/1", "id": ids[i], "account": accounts[i], "promptIds": prompts[i],
-                 "served": answers[i], "regenerated": others[i * texts.each:(i + 1) * texts.each],
-                 "finish": ["length"] * texts.each, "neverServed": part == "fresh", "modelSha256": weights_sha256(),
-                 "tokenizerSha256": None}
-                for i in range(min(again, count))]
-        write_lines(folder / "regenerations.jsonl", regenerated)
 
     return lab.make("texts", settings, build)
+
+
+def answer_again(lab: Laboratory, texts: Texts, again: Again, say: Say) -> Path:
+    """regenerations.jsonl (countermark.regenerations/1), drawn under the log's key, each with a nonce of its own."""
+    log = teach(lab, texts, say)
+
+    def build(folder: Path) -> None:
+        teacher = Teacher(texts)
+        out = []
+        for part, count in (("served", again.served), ("fresh", again.controls)):
+            records = read_lines(log / f"{part}.jsonl")[:count]
+            rows = [(record, i) for record in records for i in range(again.each)]
+            answers, _ = teacher.answer([record["promptIds"] for record, _ in rows],
+                                        [f"{record['id']}/again/{i}" for record, i in rows],
+                                        [record["account"] for record, _ in rows],
+                                        lambda done: say(f"{part} {done} of {len(rows)} regenerations"))
+            out += [{"schema": "countermark.regenerations/1", "id": record["id"], "account": record["account"],
+                     "promptIds": record["promptIds"], "served": record["ids"],
+                     "regenerated": answers[i * again.each:(i + 1) * again.each], "finish": ["length"] * again.each,
+                     "neverServed": part == "fresh", "modelSha256": weights_sha256(), "tokenizerSha256": None}
+                    for i, record in enumerate(records)]
+        write_lines(folder / "regenerations.jsonl", out)
+
+    return lab.make("regenerations", {"version": 1, "log": log.name, "again": again}, build)
 
 
 def weights_sha256() -> str:
