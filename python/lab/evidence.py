@@ -13,7 +13,8 @@ from cells import NULL_ANALYSES, NULL_STUDENTS, Cell, Mark
 from countermark import predict, rate
 from laboratory import Laboratory
 from students import load, student
-from texts import MODEL, Plain, Say, answer_again, human, read_lines, teach, tokenizer, write, write_lines, write_mark
+from texts import MODEL, Plain, Say, answer_again, human, read_lines, teach, tokenizer, write_lines, write_mark
+from writing import write
 
 COLD = 0.5  # temperature of the attack
 

@@ -22,9 +22,10 @@ import torch.nn.functional as F
 from cells import UNMARKED, Cell, Training
 from laboratory import ROOT, Laboratory
 from safetensors.torch import load_file, save_file
-from texts import END, MODEL, Ids, Say, human, load_model, read_lines, seed_of, teach, weights_sha256
+from texts import MODEL, Say, human, load_model, read_lines, seed_of, teach, weights_sha256
 from torch import nn
 from train import learning_rate
+from writing import END, ROWS, Ids, Rows
 
 WARM_UP = 10  # steps
 REWRITTEN = 0.5  # share of a paraphrase's tokens that the other model draws
@@ -125,16 +126,15 @@ def paraphrased(net: Any, rows: Sequence[Ids], prompt: int, name: str, say: Say)
     """
     noise = torch.Generator().manual_seed(seed_of(name))
     out = torch.tensor(rows)
-    for begin in range(0, len(out), 100):
-        part = out[begin:begin + 100]
-        cache: list[Any] = []
-        logits = net(part[:, :prompt], cache)[:, -1]
+    for begin in range(0, len(out), ROWS):
+        part = out[begin:begin + ROWS]
+        read = Rows(net, part[:, :prompt], part.shape[1] - prompt)
         for position in range(prompt, part.shape[1]):
-            logits[:, END] = -torch.inf
-            drawn = torch.multinomial(logits.softmax(dim=-1), 1, generator=noise)[:, 0]
+            read.logits[:, END] = -torch.inf
+            drawn = torch.multinomial(read.logits.softmax(dim=-1), 1, generator=noise)[:, 0]
             is_rewritten = torch.rand(len(part), generator=noise) < REWRITTEN
             part[:, position] = torch.where(is_rewritten, drawn, part[:, position])
-            logits = net(part[:, position:position + 1], cache)[:, -1]
+            read.step(part[:, position])
         say(f"paraphrased {begin + len(part)} of {len(out)} answers")
     return out.tolist()
 

@@ -15,13 +15,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import countermark
 import numpy as np
 import torch
 from cells import Again, Mark, Texts
 from laboratory import ROOT, Laboratory
+from writing import END, Ids, Sampler, write
 
 sys.path += [str(ROOT / "corpora" / "train"), str(ROOT / "tests" / "support")]
 
@@ -31,11 +32,8 @@ from train import is_validation  # noqa: E402
 
 MODEL = ROOT / "corpora" / "model"
 PACKAGES = ("python3.11-doc", "postgresql-doc-15", "apache2-doc", "sqlite3-doc", "perl-doc")
-END = 0  # begins and ends every text
-ROWS = 100  # answers at once
 DEPTH = 30  # of SynthID's tournament
 
-Ids = list[int]
 Say = Callable[[str], None]  # of progress
 
 
@@ -96,13 +94,6 @@ def human(lab: Laboratory, length: int) -> Path:
 
 
 # --- how a token is drawn -----------------------------------------------------------------------
-
-
-class Sampler(Protocol):
-    """Of some answers that are written side by side."""
-
-    def draw(self, logits: torch.Tensor, written: np.ndarray) -> np.ndarray:
-        """The next token of each row. logits: rows x vocabulary; written: rows x tokens so far."""
 
 
 class Plain:
@@ -173,30 +164,6 @@ class Foreign(Plain):
             g = ((values >> depth) & 1).float()
             p = torch.where(is_new[:, None], p * (1 + g - (g * p).sum(dim=-1, keepdim=True)), p)
         return self._one_of(p)
-
-
-MakeSampler = Callable[[int, int], Sampler]  # of the answers from one number to another
-
-
-@torch.inference_mode()
-def write(net: Any, prompts: Sequence[Ids], tokens: int, sampler: MakeSampler, temperature: float = 1.0,
-          show: Callable[[int], None] = lambda done: None) -> list[Ids]:
-    """An answer to each prompt. All prompts are of one length."""
-    out: list[Ids] = []
-    for begin in range(0, len(prompts), ROWS):
-        rows = torch.tensor(prompts[begin:begin + ROWS])
-        draws = sampler(begin, begin + len(rows))
-        written = np.empty((len(rows), 0), dtype=np.int64)
-        cache: list[Any] = []
-        for _ in range(tokens):
-            logits = net(rows, cache)[:, -1] / temperature
-            logits[:, END] = -torch.inf
-            drawn = draws.draw(logits.contiguous(), written)
-            written = np.concatenate([written, drawn[:, None]], axis=1)
-            rows = torch.from_numpy(drawn[:, None])
-        out += written.tolist()
-        show(len(out))
-    return out
 
 
 # --- keys and profiles --------------------------------------------------------------------------
