@@ -9,6 +9,7 @@ Cells are done in their order until the time is spent. What is done stays; sever
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import shutil
 import sys
@@ -94,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     from tables import tables
 
-    print(tables(lab, wanted))
+    print(tables(dataclasses.replace(lab, is_reading=True), wanted))
     return 0
 
 

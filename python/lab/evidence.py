@@ -121,7 +121,7 @@ def flags_of(kind: str, evidence: Path) -> list[str] | None:
 
 
 def judge(lab: Laboratory, cell: Cell, audit: Audit, say: Say) -> dict[str, Any] | None:
-    """countermark.audit/1 of one kind of evidence; None where it is not collected yet, or not audited."""
+    """countermark.audit/1 of one kind of evidence; None where it is not audited yet."""
     evidence = collect(lab, cell, say)
     given = flags_of(audit.kind, evidence)
     if given is None:
@@ -137,5 +137,7 @@ def judge(lab: Laboratory, cell: Cell, audit: Audit, say: Say) -> dict[str, Any]
         (folder / "audit.json").write_bytes(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
     folder = lab.make("audit", {"version": 1, "evidence": evidence.name, "audit": audit, "given": given[::2]}, build)
+    if not folder.is_dir():
+        return None
     found: dict[str, Any] = json.loads((folder / "audit.json").read_text(encoding="utf-8"))
     return found

@@ -32,11 +32,15 @@ def digest_of(settings: Any) -> str:
 
 @dataclass(frozen=True)
 class Laboratory:
-    """cache: the folder of results. source: of human text, see texts.documents. program: countermark."""
+    """cache: the folder of results. program: countermark. source: of human text, see texts.documents.
+
+    is_reading: nothing is made; the folder of what is missing is named all the same.
+    """
 
     cache: Path
     program: str
     source: str = "debian"
+    is_reading: bool = False
 
     def folder(self, stage: str, settings: Any) -> Path:
         """Where a result is, or will be: its name is what others that depend on it name it by."""
@@ -45,7 +49,7 @@ class Laboratory:
     def make(self, stage: str, settings: Any, build: Callable[[Path], None]) -> Path:
         """The folder of a result; what is missing is built beside it and takes its place whole. Raises Busy."""
         folder = self.folder(stage, settings)
-        if folder.is_dir():
+        if folder.is_dir() or self.is_reading:
             return folder
         self.cache.mkdir(parents=True, exist_ok=True)
         with open(self.cache / f".{folder.name}.lock", "w", encoding="utf-8") as lock:

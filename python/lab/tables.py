@@ -1,2 +1,175 @@
-"""placeholder"""
-def tables(lab, cells): return ""
+# SPDX-License-Identifier: Apache-2.0
+"""The laboratory's results as Markdown: of each kind of evidence what every cell gave, and how much would be needed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from statistics import NormalDist, mean
+from typing import Any
+
+from cells import Cell
+from evidence import KINDS, SERVED, Audit, audits, judge
+from laboratory import Laboratory
+
+ALPHA, POWER = 1e-6, 0.9
+GREEN, DEPTH = 0.25, 30  # of the green list's and the tournament's profiles
+MOST_AT_TENTH = 22  # of 100 null analyses; more come with probability 1e-4
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Of one audit."""
+
+    cell: Cell
+    audit: Audit
+    test: dict[str, Any]
+
+    @property
+    def log10_p(self) -> float | None:
+        """None: withheld."""
+        found: float | None = self.test["log10P"]
+        return found
+
+    @property
+    def count(self) -> int:
+        """Tuples, or prompts."""
+        found: int = self.test["prompts" if self.audit.kind == SERVED else "scored"]
+        return found
+
+    @property
+    def effect(self) -> float:
+        """Mean score in units of chance's; of green lists and bits their share; of served answers how often they are above a
+        regeneration."""
+        if self.audit.kind == SERVED:
+            return float(self.test["effect"]["value"])
+        unit = {"native": 1 << 20, "kgw": 1, "synthid": DEPTH}[self.audit.mark.scheme]
+        return int(self.test["statistic"]) / unit / max(1, self.count)
+
+    @property
+    def p(self) -> str:
+        if self.log10_p is None:
+            failed = [check["check"] for check in self.test["checks"] if check["state"] == "failed"]
+            return f"withheld ({', '.join(failed)})"
+        text = f"{self.log10_p:.1f}"
+        line_up = self.test.get("lineUp")
+        return f"{text} (rank {line_up['rank']})" if line_up and self.audit.mark.scheme != "native" else text
+
+
+def findings(lab: Laboratory, cells: Iterable[Cell]) -> list[Finding]:
+    """What is there."""
+    out = []
+    for cell in cells:
+        for audit in audits(cell):
+            found = judge(lab, cell, audit, lambda text: None)
+            if found is not None:
+                out.append(Finding(cell, audit, found["tests"][0]))
+    return out
+
+
+def least(enough: Callable[[int], bool]) -> int | None:
+    """The smallest number that is enough, None beyond 10^12. enough: false below it and true from it on."""
+    high = 1
+    while not enough(high):
+        high *= 2
+        if high > 10**12:
+            return None
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def needed(kind: str, scheme: str, effect: float) -> int | None:
+    """Tuples, or prompts of four regenerations, for p = 1e-6 with probability .9; None: no number of them.
+
+    Native: scores are exponential with this mean (quantiles by Wilson and Hilferty). Else by normal laws.
+    """
+    above, below = -NormalDist().inv_cdf(ALPHA), NormalDist().inv_cdf(1 - POWER)
+
+    def gamma(n: int, z: float) -> float:
+        return n * max(0.0, 1 - 1 / (9 * n) + z / (3 * math.sqrt(n)))**3
+    if kind == SERVED:
+        chance, spread, own = 0.5, math.sqrt(1 / 8), math.sqrt(1 / 8)
+    elif scheme == "native":
+        return least(lambda n: effect * gamma(n, below) >= gamma(n, above)) if effect > 1 else None
+    else:
+        chance, draws = (GREEN, 1) if scheme == "kgw" else (0.5, DEPTH)
+        spread, own = (math.sqrt(p * (1 - p) / draws) for p in (chance, effect))
+    return math.ceil(((above * spread - below * own) / (effect - chance))**2) if effect > chance else None
+
+
+def table(columns: list[str], rows: Iterable[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in [columns, ["---"] * len(columns), *rows])
+
+
+def number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}" if value < 9950 else f"{float(f'{value:.2g}'):,.0f}"
+
+
+NAMES = {"kgw": "green list", "synthid": "SynthID"}
+ATTACKS = {"clean": "trained on, 1 epoch of human text", "lora": "LoRA, rank 16", "paraphrase": "half redrawn by another model",
+           "mixed": "half of it the unmarked teacher's", "cold": "answers at temperature 0.5"}
+
+
+def row_name(cell: Cell) -> str:
+    if cell.is_null:
+        return "null: human text" if cell.taught is None else "null: the teacher's unmarked answers"
+    mark = cell.log.mark
+    layer = "" if mark.layer == "shared" else f" {mark.layer} layer"
+    text = f"{NAMES.get(mark.scheme, mark.scheme)}{layer}, width {mark.width}, {cell.share} %"
+    return f"{text}: {ATTACKS[cell.attack]}" if cell.attack else text
+
+
+def of_kind(kind: str, found: list[Finding]) -> str:
+    """One row for each sort of student; several cells stand in it one after the other."""
+    rows: dict[str, list[Finding]] = {}
+    for each in found:
+        rows.setdefault(row_name(each.cell), []).append(each)
+    what = "prompts" if kind == SERVED else "tuples"
+    lines = []
+    for name, some in rows.items():
+        effect = mean(each.effect for each in some)
+        need = needed(kind, some[0].audit.mark.scheme, effect)
+        tokens = None if need is None or kind == SERVED else \
+            need * mean(each.test["tokens"] / max(1, each.count) for each in some)
+        detected = sum(each.log10_p is not None and each.log10_p <= math.log10(ALPHA) for each in some)
+        lines.append([name, str(len(some)), f"{detected}", "; ".join(each.p for each in some),
+                      "; ".join(f"{each.effect:.3f}" for each in some),
+                      number(mean(each.count for each in some)), number(need),
+                      *([] if kind == SERVED else [number(tokens)])])
+    return table(["student", "cells", "p ≤ 1e-6", "log10 p", "share above" if kind == SERVED else "effect", what,
+                  f"{what} needed", *([] if kind == SERVED else ["tokens needed"])], lines)
+
+
+def of_nulls(found: list[Finding]) -> str:
+    lines = []
+    for kind in KINDS:
+        some = [each for each in found if each.audit.kind == kind]
+        ps = [10**each.log10_p for each in some if each.log10_p is not None]
+        if not ps:
+            continue
+        limit = "–" if len(some) != 100 else f"{MOST_AT_TENTH}"
+        lines.append([kind, str(len({each.cell.seed for each in some})), str(len(some)), str(len(some) - len(ps)),
+                      str(sum(p <= 0.1 for p in ps)), limit, str(sum(p <= 0.01 for p in ps)), f"{min(ps):.2g}",
+                      f"{mean(ps):.2f}", f"{mean(each.effect for each in some):.4f}"])
+    return table(["evidence", "students", "analyses", "withheld", "p ≤ 0.1", "at most", "p ≤ 0.01", "smallest p", "mean p",
+                  "mean effect"], lines)
+
+
+def tables(lab: Laboratory, cells: list[Cell]) -> str:
+    found = findings(lab, cells)
+    nulls = [each for each in found if each.cell.group == "a"]
+    parts = []
+    if nulls:
+        parts.append(f"**Null students**\n\n{of_nulls(nulls)}")
+    for kind in KINDS:
+        some = [each for each in found if each.audit.kind == kind and each.cell.group != "a"]
+        if some:
+            parts.append(f"**{kind}**\n\n{of_kind(kind, some)}")
+    complete = {group: (sum(any(each.cell is cell for each in found) for cell in cells if cell.group == group),
+                        sum(cell.group == group for cell in cells)) for group in sorted({cell.group for cell in cells})}
+    parts.append("Cells done: " + ", ".join(f"({group}) {done} of {of}" for group, (done, of) in complete.items()) + ".")
+    return "\n\n".join(parts)

@@ -163,7 +163,7 @@ class Foreign(Plain):
         for depth in range(DEPTH):
             g = ((values >> depth) & 1).float()
             p = torch.where(is_new[:, None], p * (1 + g - (g * p).sum(dim=-1, keepdim=True)), p)
-        return self._one_of(p)
+        return self._one_of(p.clamp(min=0))  # rounding leaves some a little below
 
 
 # --- keys and profiles --------------------------------------------------------------------------
