@@ -48,8 +48,9 @@ def collect(lab: Laboratory, cell: Cell, say: Say) -> Path:
     texts = teach(lab, cell.log, say)
     suspect = student(lab, cell, say)
     others = answer_again(lab, cell.log, cell.again, say)
+    temperature = COLD if cell.attack == "cold" else 1.0
     settings = {"version": 1, "student": suspect.name, "log": texts.name, "again": others.name, "asked": cell.asked,
-                "learned": cell.learned, "temperature": COLD if cell.attack == "cold" else 1.0}
+                "learned": cell.learned, "temperature": temperature}
 
     def build(folder: Path) -> None:
         served, fresh = (read_lines(texts / f"{part}.jsonl") for part in ("served", "fresh"))
@@ -72,7 +73,7 @@ def collect(lab: Laboratory, cell: Cell, say: Say) -> Path:
             say(f"answers {name}")
             answers = write(net, [each["promptIds"] for each in asked], cell.log.answer,
                             lambda begin, end: Plain([f"{suspect.name}/{name}/{i}" for i in range(begin, end)]),
-                            settings["temperature"])
+                            temperature)
             write_lines(folder / f"{name}.jsonl", (
                 {"id": f"{i}", "prompt": decode(each["promptIds"][1:], errors="replace"),
                  "response": decode(ids, errors="replace"), "ids": ids}

@@ -22,10 +22,12 @@ import torch.nn.functional as F
 from cells import UNMARKED, Cell, Training
 from laboratory import ROOT, Laboratory
 from safetensors.torch import load_file, save_file
-from texts import MODEL, Say, human, load_model, read_lines, seed_of, teach, weights_sha256
+from texts import MODEL, Say, human, read_lines, seed_of, teach, weights_sha256
 from torch import nn
-from train import learning_rate
 from writing import END, ROWS, Ids, Rows
+
+from load import load_model  # of corpora/train, where texts has led
+from train import learning_rate
 
 WARM_UP = 10  # steps
 REWRITTEN = 0.5  # share of a paraphrase's tokens that the other model draws
@@ -41,7 +43,7 @@ def base(lab: Laboratory) -> Path:
 def load(folder: Path) -> Any:
     """A student as the plain model of corpora/train, for training and writing."""
     net = load_model(MODEL)
-    net.load_state_dict({name: tensor for name, tensor in load_file(folder / "model.safetensors").items()})
+    net.load_state_dict(load_file(folder / "model.safetensors"))
     return net.eval()
 
 
@@ -55,7 +57,8 @@ class Adapter(nn.Module):
         self.up = nn.Parameter(torch.zeros(inner.out_features, rank))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.inner(x) + x @ self.down.T @ self.up.T
+        added: torch.Tensor = x @ self.down.T @ self.up.T
+        return added + self.inner(x)
 
     def merged(self) -> nn.Linear:
         with torch.no_grad():
@@ -155,7 +158,7 @@ def student(lab: Laboratory, cell: Cell, say: Say) -> Path:
         taught: list[Ids] = []
         if cell.taught is not None:
             served = read_lines(teach(lab, cell.taught, say) / "served.jsonl")
-            numbers = range(len(served))
+            numbers: Sequence[int] = range(len(served))
             if len(served) > training.exchanges:  # students of one set of answers learn different ones
                 numbers = random.Random(f"{cell.seed}/exchanges").sample(numbers, count)
             taught = [[*served[i]["promptIds"], *served[i]["ids"]] for i in numbers[:count]]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import NormalDist, mean
@@ -40,8 +41,8 @@ class Finding:
 
     @property
     def effect(self) -> float:
-        """Mean score in units of chance's; of green lists and bits their share; of served answers how often they are above a
-        regeneration."""
+        """Mean score in units of chance's; of green lists and bits their share; how often served answers are above
+        regenerations."""
         if self.audit.kind == SERVED:
             return float(self.test["effect"]["value"])
         unit = {"native": 1 << 20, "kgw": 1, "synthid": DEPTH}[self.audit.mark.scheme]
@@ -110,8 +111,13 @@ def number(value: float | None) -> str:
 
 
 NAMES = {"kgw": "green list", "synthid": "SynthID"}
-ATTACKS = {"clean": "trained on, 1 epoch of human text", "lora": "LoRA, rank 16", "paraphrase": "half redrawn by another model",
-           "mixed": "half of it the unmarked teacher's", "cold": "answers at temperature 0.5"}
+ATTACKS = {
+    "clean": "trained on, an epoch of human text",
+    "lora": "LoRA, rank 16",
+    "paraphrase": "half redrawn by another model",
+    "mixed": "the rest the unmarked teacher's",
+    "cold": "answers at temperature 0.5",
+}
 
 
 def row_name(cell: Cell) -> str:
@@ -155,8 +161,8 @@ def of_nulls(found: list[Finding]) -> str:
         lines.append([kind, str(len({each.cell.seed for each in some})), str(len(some)), str(len(some) - len(ps)),
                       str(sum(p <= 0.1 for p in ps)), limit, str(sum(p <= 0.01 for p in ps)), f"{min(ps):.2g}",
                       f"{mean(ps):.2f}", f"{mean(each.effect for each in some):.4f}"])
-    return table(["evidence", "students", "analyses", "withheld", "p ≤ 0.1", "at most", "p ≤ 0.01", "smallest p", "mean p",
-                  "mean effect"], lines)
+    return table(["evidence", "students", "analyses", "withheld", "p ≤ 0.1", "at most", "p ≤ 0.01", "smallest p",
+                  "mean p", "mean effect"], lines)
 
 
 def tables(lab: Laboratory, cells: list[Cell]) -> str:
@@ -169,7 +175,7 @@ def tables(lab: Laboratory, cells: list[Cell]) -> str:
         some = [each for each in found if each.audit.kind == kind and each.cell.group != "a"]
         if some:
             parts.append(f"**{kind}**\n\n{of_kind(kind, some)}")
-    complete = {group: (sum(any(each.cell is cell for each in found) for cell in cells if cell.group == group),
-                        sum(cell.group == group for cell in cells)) for group in sorted({cell.group for cell in cells})}
-    parts.append("Cells done: " + ", ".join(f"({group}) {done} of {of}" for group, (done, of) in complete.items()) + ".")
+    planned, done = Counter(cell.group for cell in cells), Counter(
+        cell.group for cell in {each.cell.name: each.cell for each in found}.values())
+    parts.append("Cells: " + ", ".join(f"({group}) {done[group]} of {of}" for group, of in planned.items()) + ".")
     return "\n\n".join(parts)

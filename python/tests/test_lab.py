@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The laboratory on a handful of exchanges: every stage, nothing made twice, nothing half; its plans are what they say."""
+"""The laboratory on a handful of exchanges: every stage, nothing made twice, nothing half."""
 
 from __future__ import annotations
 
@@ -100,9 +100,10 @@ class Running(Case):
             records = list(countermark.read_transcripts(folder / "served.jsonl"))
             self.assertEqual([len(record["ids"]) for record in records], [150] * 12)
             texts.write_mark(self.folder, Mark(scheme), log.key)
-            scan = subprocess.run([PROGRAM, "scan", "--json", "-k", self.folder / "mark.key", "-p",
-                                   self.folder / "profile.json", "--ids-field", "ids", "--decoys", "0", folder / "served.jsonl"],
-                                  capture_output=True, text=True, check=True).stdout
+            mark = ["-k", self.folder / "mark.key", "-p", self.folder / "profile.json"]
+            scan = subprocess.run([PROGRAM, "scan", "--json", *mark, "--ids-field", "ids", "--decoys", "0",
+                                   folder / "served.jsonl"], capture_output=True, text=True,
+                                  check=True).stdout
             self.assertLess(float(scan.split('"log10P":')[1].split(",")[0]), -20, scheme)
 
     def test_what_was_killed_is_made_anew(self) -> None:
