@@ -25,7 +25,7 @@ SUPERVISED_CLOSED = "supervised-closed"
 MARKED_OPEN = "marked-open"
 OPEN = "unsupervised-open"
 CLOSED = "unsupervised-closed"
-KINDS = (SERVED, SUPERVISED_OPEN, SUPERVISED_CLOSED, MARKED_OPEN, OPEN, CLOSED)
+KINDS = (SERVED, SUPERVISED_OPEN, OPEN, MARKED_OPEN, SUPERVISED_CLOSED, CLOSED)
 
 
 def done(status: int) -> None:
@@ -112,33 +112,40 @@ def audits(cell: Cell) -> list[Audit]:
     return own + [Audit(kind, cell.log.mark, f"null/{number}", 0) for number in more for kind in (OPEN, CLOSED)]
 
 
-def flags_of(kind: str, evidence: Path) -> list[str] | None:
-    """What a kind is given to audit; None: it cannot be audited yet."""
+def flags_of(kind: str, evidence: Path, learned: Path) -> list[str]:
+    """What a kind is given to audit. learned: the transcripts of what was taught."""
+    answers = ["--text-field", "response", "--answers"]
+    log = ["--transcripts", str(learned)]
     return {
-        SERVED: ["--scores", str(evidence / "scores.jsonl"), "--transcripts", str(evidence / "rated.jsonl")],
+        SERVED: ["--transcripts", str(evidence / "rated.jsonl"), "--scores", str(evidence / "scores.jsonl")],
+        SUPERVISED_OPEN: [*log, "--log-predictions", str(evidence / "own.safetensors")],
         OPEN: ["--predictions", str(evidence / "reading.safetensors")],
-        CLOSED: ["--answers", str(evidence / "fresh.jsonl"), "--text-field", "response"],
-    }.get(kind)
+        MARKED_OPEN: ["--marked-predictions", str(evidence / "marked.safetensors")],
+        SUPERVISED_CLOSED: [*log, *answers, str(evidence / "asked.jsonl")],
+        CLOSED: [*answers, str(evidence / "fresh.jsonl")],
+    }[kind]
 
 
 def judge(lab: Laboratory, cell: Cell, audit: Audit, say: Say) -> dict[str, Any] | None:
-    """countermark.audit/1 of one kind of evidence; None where it is not audited yet."""
+    """The test of this kind out of countermark.audit/1; None where it is not there and nothing is to be made."""
     evidence = collect(lab, cell, say)
-    given = flags_of(audit.kind, evidence)
-    if given is None:
-        return None
 
     def build(folder: Path) -> None:
         say(f"audits {audit.kind}")
-        command = [lab.program, "audit", "--json", *given]
+        served = read_lines(teach(lab, cell.log, say) / "served.jsonl")
+        learned = folder / "learned.jsonl"
+        write_lines(learned, served[:cell.learned or len(served)])
+        command = [lab.program, "audit", "--json", *flags_of(audit.kind, evidence, learned)]
         if audit.kind != SERVED:
             write_mark(folder, audit.mark, audit.key)
             command += ["-k", str(folder / "mark.key"), "-p", str(folder / "profile.json"),
                         "--decoys", str(audit.decoys), "--decoy-seed", "00"]
         (folder / "audit.json").write_bytes(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        learned.unlink()
 
-    folder = lab.make("audit", {"version": 1, "evidence": evidence.name, "audit": audit, "given": given[::2]}, build)
+    folder = lab.make("audit", {"version": 2, "evidence": evidence.name, "audit": audit}, build)
     if not folder.is_dir():
         return None
-    found: dict[str, Any] = json.loads((folder / "audit.json").read_text(encoding="utf-8"))
-    return found
+    found = json.loads((folder / "audit.json").read_text(encoding="utf-8"))
+    test: dict[str, Any] = next(test for test in found["tests"] if test["test"] == audit.kind)
+    return test

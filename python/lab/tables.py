@@ -65,7 +65,7 @@ def findings(lab: Laboratory, cells: Iterable[Cell]) -> list[Finding]:
         for audit in audits(cell):
             found = judge(lab, cell, audit, lambda text: None)
             if found is not None:
-                out.append(Finding(cell, audit, found["tests"][0]))
+                out.append(Finding(cell, audit, found))
     return out
 
 
