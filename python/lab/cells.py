@@ -32,7 +32,7 @@ class Texts:
     key: str  # its name
     served: int = 1000  # exchanges that a student may be taught
     fresh: int = 100  # exchanges with other prompts that none is taught
-    accounts: int = 0  # among which exchanges go round; 0: without
+    accounts: int = 0  # of the served ones, among which they go round, and as many others of the fresh ones; 0: without
     prompt: int = 24
     answer: int = 200
     temperature: float = 1.0
@@ -71,7 +71,8 @@ class Cell:
     attack: str = ""  # clean, lora, paraphrase, mixed, cold
     training: Training = Training()
     again: Again = Again()
-    asked: int = 100  # answers that are collected, and exchanges that are read
+    asked: int = 100  # answers that are collected, and fresh exchanges that are read
+    read: int = 100  # taught exchanges that are read
 
     @property
     def name(self) -> str:
@@ -127,5 +128,5 @@ def cells() -> Iterator[Cell]:
     yield from (attacked(attack, seed) for seed in (0, 1)
                 for attack in ("clean", "lora", "paraphrase", "mixed", "cold"))
     for width in (2, 3, 4):
-        texts = Texts(Mark(width=width, layer="account"), f"account/{width}", accounts=10)
-        yield Cell("f", texts, 100, 0, texts)
+        texts = Texts(Mark(width=width, layer="account"), f"account/{width}", fresh=200, accounts=10)
+        yield Cell("f", texts, 100, 0, texts, asked=200, read=1000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,14 @@ CLOSED = "unsupervised-closed"
 KINDS = (SERVED, SUPERVISED_OPEN, OPEN, MARKED_OPEN, SUPERVISED_CLOSED, CLOSED)
 
 
-def done(status: int) -> None:
+def succeeds(status: int) -> None:
     if status:
         raise RuntimeError(f"exit code {status}")
 
 
 def log_of(cell: Cell, served: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The exchanges that the supervised kinds look at: taught ones; of a null student as many that it was not."""
-    return served[:min(cell.asked, cell.learned or cell.asked)]
+    return served[:min(cell.read, cell.learned or cell.read)]
 
 
 def collect(lab: Laboratory, cell: Cell, say: Say) -> Path:
@@ -50,7 +50,7 @@ def collect(lab: Laboratory, cell: Cell, say: Say) -> Path:
     others = answer_again(lab, cell.log, cell.again, say)
     temperature = COLD if cell.attack == "cold" else 1.0
     settings = {"version": 1, "student": suspect.name, "log": texts.name, "again": others.name, "asked": cell.asked,
-                "learned": cell.learned, "temperature": temperature}
+                "read": cell.read, "learned": cell.learned, "temperature": temperature}
 
     def build(folder: Path) -> None:
         served, fresh = (read_lines(texts / f"{part}.jsonl") for part in ("served", "fresh"))
@@ -64,7 +64,7 @@ def collect(lab: Laboratory, cell: Cell, say: Say) -> Path:
             say(f"reads {name}")
             source = folder / f"{name}.jsonl"
             write_lines(source, ({"ids": ids if ids[0] == 0 else [0, *ids]} for ids in documents))
-            done(predict.main([str(suspect), str(source), "--ids-field", "ids", "-t", str(MODEL / "tokenizer.json"),
+            succeeds(predict.main([str(suspect), str(source), "--ids-field", "ids", "-t", str(MODEL / "tokenizer.json"),
                                "--top-k", "1", "--device", "cpu", "-o", str(folder / f"{name}.safetensors")]))
             source.unlink()
 
@@ -86,7 +86,7 @@ def collect(lab: Laboratory, cell: Cell, say: Say) -> Path:
         ids = {each["id"] for each in records}
         write_lines(folder / "rated.jsonl", (each for each in served + fresh if each["id"] in ids))
         write_lines(folder / "regenerations.jsonl", records)
-        done(rate.main([str(suspect), str(folder / "regenerations.jsonl"), "--device", "cpu",
+        succeeds(rate.main([str(suspect), str(folder / "regenerations.jsonl"), "--device", "cpu",
                         "-o", str(folder / "scores.jsonl")]))
         (folder / "regenerations.jsonl").unlink()
 
@@ -95,17 +95,21 @@ def collect(lab: Laboratory, cell: Cell, say: Say) -> Path:
 
 @dataclass(frozen=True)
 class Audit:
-    """One analysis. key: of the mark that is looked for."""
+    """One analysis. key: of the mark that is looked for. account: whose answers are looked at; "": everybody's."""
 
     kind: str
     mark: Mark
     key: str
     decoys: int
+    account: str = ""
 
 
 def audits(cell: Cell) -> list[Audit]:
     """Those of a cell. A null student's log has a key; the other analyses are under keys that marked nothing."""
     own = [Audit(kind, cell.log.mark, cell.log.key, 1000) for kind in KINDS]
+    if cell.log.accounts:
+        return [replace(own[1], account=f"{part}-{number}", decoys=0)
+                for part in ("served", "fresh") for number in range(cell.log.accounts)]
     if cell.group != "a":
         return own
     more = range(cell.seed + NULL_STUDENTS, NULL_ANALYSES, NULL_STUDENTS)
@@ -113,7 +117,7 @@ def audits(cell: Cell) -> list[Audit]:
 
 
 def flags_of(kind: str, evidence: Path, learned: Path) -> list[str]:
-    """What a kind is given to audit. learned: the transcripts of what was taught."""
+    """What a kind is given to audit. learned: transcripts."""
     answers = ["--text-field", "response", "--answers"]
     log = ["--transcripts", str(learned)]
     return {
@@ -131,16 +135,22 @@ def judge(lab: Laboratory, cell: Cell, audit: Audit, say: Say) -> dict[str, Any]
     evidence = collect(lab, cell, say)
 
     def build(folder: Path) -> None:
-        say(f"audits {audit.kind}")
-        served = read_lines(teach(lab, cell.log, say) / "served.jsonl")
-        learned = folder / "learned.jsonl"
-        write_lines(learned, served[:cell.learned or len(served)])
-        command = [lab.program, "audit", "--json", *flags_of(audit.kind, evidence, learned)]
+        say(f"audits {audit.kind} {audit.account}")
+        command = [lab.program, "audit", "--json"]
+        learned, given = folder / "learned.jsonl", flags_of(audit.kind, evidence, folder / "learned.jsonl")
+        is_fresh = audit.account.startswith("fresh")
+        records = read_lines(teach(lab, cell.log, say) / ("fresh.jsonl" if is_fresh else "served.jsonl"))
+        write_lines(learned, records if is_fresh else records[:cell.learned or len(records)])
+        if is_fresh:  # of an account that nothing was learned of
+            given[-1] = str(evidence / "marked.safetensors")
+        if audit.account:
+            command += ["--account", audit.account]
         if audit.kind != SERVED:
             write_mark(folder, audit.mark, audit.key)
             command += ["-k", str(folder / "mark.key"), "-p", str(folder / "profile.json"),
                         "--decoys", str(audit.decoys), "--decoy-seed", "00"]
-        (folder / "audit.json").write_bytes(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        done = subprocess.run([*command, *given], check=True, stdout=subprocess.PIPE)
+        (folder / "audit.json").write_bytes(done.stdout)
         learned.unlink()
 
     folder = lab.make("audit", {"version": 2, "evidence": evidence.name, "audit": audit}, build)

@@ -165,6 +165,22 @@ def of_nulls(found: list[Finding]) -> str:
                   "mean p", "mean effect"], lines)
 
 
+def of_accounts(found: list[Finding]) -> str:
+    """What each account's own layer says: of accounts whose answers were learned, and of others under the same key."""
+    rows: dict[tuple[int, str], list[dict[str, Any]]] = {}
+    for each in found:
+        part = each.audit.account.split("-")[0]
+        rows.setdefault((each.cell.log.mark.width, part), []).append(each.test["streams"][0])
+    lines = []
+    for (width, part), streams in rows.items():
+        effect = mean(int(stream["statistic"]) / (1 << 20) / max(1, stream["scored"]) for stream in streams)
+        lines.append([str(width), "learned" if part == "served" else "innocent", str(len(streams)),
+                      str(sum(stream["log10P"] <= math.log10(ALPHA) for stream in streams)),
+                      "; ".join(f"{stream['log10P']:.1f}" for stream in streams), f"{effect:.3f}",
+                      number(mean(stream["scored"] for stream in streams)), number(needed("", "native", effect))])
+    return table(["width", "account", "accounts", "p ≤ 1e-6", "log10 p", "mean effect", "tuples", "tuples needed"], lines)
+
+
 def tables(lab: Laboratory, cells: list[Cell]) -> str:
     found = findings(lab, cells)
     nulls = [each for each in found if each.cell.group == "a"]
@@ -172,9 +188,12 @@ def tables(lab: Laboratory, cells: list[Cell]) -> str:
     if nulls:
         parts.append(f"**Null students**\n\n{of_nulls(nulls)}")
     for kind in KINDS:
-        some = [each for each in found if each.audit.kind == kind and each.cell.group != "a"]
+        some = [each for each in found if each.audit.kind == kind and each.cell.group not in "af"]
         if some:
             parts.append(f"**{kind}**\n\n{of_kind(kind, some)}")
+    accounts = [each for each in found if each.audit.account]
+    if accounts:
+        parts.append(f"**supervised-open, the account's own layer**\n\n{of_accounts(accounts)}")
     planned, done = Counter(cell.group for cell in cells), Counter(
         cell.group for cell in {each.cell.name: each.cell for each in found}.values())
     parts.append("Cells: " + ", ".join(f"({group}) {done[group]} of {of}" for group, of in planned.items()) + ".")

@@ -224,8 +224,8 @@ class Teacher:
             self._foreign = countermark.ForeignMark(foreign, countermark.ForeignKey.parse(key))
             self.profile = foreign.digest
 
-    def account(self, number: int) -> str | None:
-        return f"a{number % self.texts.accounts}" if self.texts.accounts else None
+    def account(self, part: str, number: int) -> str | None:
+        return f"{part}-{number % self.texts.accounts}" if self.texts.accounts else None
 
     def answer(self, prompts: Sequence[Ids], names: Sequence[str], accounts: Sequence[str | None],
                show: Callable[[int], None]) -> tuple[list[Ids], list[dict[str, Any]]]:
@@ -256,7 +256,7 @@ def teach(lab: Laboratory, texts: Texts, say: Say) -> Path:
             pool = read_lines(prose / f"{source}.jsonl")
             prompts = [[END, *pool[i]["ids"][:texts.prompt]] for i in chosen.sample(range(len(pool)), count)]
             ids = [f"{texts.key}/{part}/{i}" for i in range(count)]
-            accounts = [teacher.account(i) for i in range(count)]
+            accounts = [teacher.account(part, i) for i in range(count)]
             answers, facts = teacher.answer(prompts, ids, accounts,
                                             lambda done: say(f"{part} {done} of {count} answers"))
             write_lines(folder / f"{part}.jsonl", (

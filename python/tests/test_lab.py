@@ -91,6 +91,15 @@ class Running(Case):
         self.assertIn("| native, width 2, 100 % | 1 |", printed)
         self.assertIn("(b) 2 of 2", printed)
 
+    def test_accounts(self) -> None:
+        log = replace(tiny("native").log, mark=Mark(width=3, layer="account"), accounts=2)
+        cell = replace(tiny("native"), log=log, taught=log)
+        with contextlib.redirect_stderr(io.StringIO()):
+            claimed = [(evidence.judge(self.lab(), cell, audit, silent) or {})["streams"][0]["identity"]
+                       for audit in evidence.audits(cell)]
+        self.assertEqual(claimed, ["served-0", "served-1", "fresh-0", "fresh-1"])
+        self.assertIn("| 3 | innocent | 2 | 0 |", tables.tables(replace(self.lab(), is_reading=True), [cell]))
+
     def test_the_marks_are_there(self) -> None:
         for scheme in ("native", "kgw", "synthid"):
             log = replace(tiny(scheme).log, served=12, answer=150)
