@@ -30,6 +30,7 @@ from load import load_model  # of corpora/train, where texts has led
 from train import learning_rate
 
 WARM_UP = 10  # steps
+COMPILED = 50  # steps for which compiling the model pays: it takes a minute, and then half the time
 REWRITTEN = 0.5  # share of a paraphrase's tokens that the other model draws
 
 
@@ -57,8 +58,8 @@ class Adapter(nn.Module):
         self.up = nn.Parameter(torch.zeros(inner.out_features, rank))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        added: torch.Tensor = x @ self.down.T @ self.up.T
-        return added + self.inner(x)
+        out: torch.Tensor = self.inner(x) + x @ self.down.T @ self.up.T
+        return out
 
     def merged(self) -> nn.Linear:
         with torch.no_grad():
@@ -84,6 +85,7 @@ def fit(net: Any, rows: Sequence[Ids], prompt: int, training: Training, seed: in
     data = torch.tensor(rows)
     steps = -(-len(data) // training.batch) * training.epochs
     net.train()
+    compiled = torch.compile(net, dynamic=False) if steps > COMPILED else net
     began, step = time.monotonic(), 0
     for epoch in range(training.epochs):
         order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed_of(f"{seed}/{epoch}")))
@@ -92,7 +94,7 @@ def fit(net: Any, rows: Sequence[Ids], prompt: int, training: Training, seed: in
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step / steps, step, WARM_UP, training.rate)
             with torch.autocast("cpu", getattr(torch, training.precision), enabled=training.precision != "float32"):
-                logits = net(batch[:, :-1])[:, prompt - 1:]
+                logits = compiled(batch[:, :-1])[:, prompt - 1:]
             loss = F.cross_entropy(logits.float().reshape(-1, logits.shape[-1]), batch[:, prompt:].reshape(-1))
             optimizer.zero_grad()
             loss.backward()
