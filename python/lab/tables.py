@@ -107,7 +107,8 @@ def table(columns: list[str], rows: Iterable[list[str]]) -> str:
 
 
 def number(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.0f}" if value < 9950 else f"{float(f'{value:.2g}'):,.0f}"
+    """Two digits, for what is needed."""
+    return "–" if value is None else f"{float(f'{value:.2g}'):,.0f}"
 
 
 NAMES = {"kgw": "green list", "synthid": "SynthID"}
@@ -132,7 +133,8 @@ def row_name(cell: Cell) -> str:
 def of_kind(kind: str, found: list[Finding]) -> str:
     """One row for each sort of student; several cells stand in it one after the other."""
     rows: dict[str, list[Finding]] = {}
-    for each in found:
+    for each in sorted(found, key=lambda each: (each.cell.group, each.cell.log.mark.scheme, each.cell.log.mark.width,
+                                                each.cell.attack, each.cell.share, each.cell.seed)):
         rows.setdefault(row_name(each.cell), []).append(each)
     what = "prompts" if kind == SERVED else "tuples"
     lines = []
@@ -144,7 +146,7 @@ def of_kind(kind: str, found: list[Finding]) -> str:
         detected = sum(each.log10_p is not None and each.log10_p <= math.log10(ALPHA) for each in some)
         lines.append([name, str(len(some)), f"{detected}", "; ".join(each.p for each in some),
                       "; ".join(f"{each.effect:.3f}" for each in some),
-                      number(mean(each.count for each in some)), number(need),
+                      f"{mean(each.count for each in some):,.0f}", number(need),
                       *([] if kind == SERVED else [number(tokens)])])
     return table(["student", "cells", "p ≤ 1e-6", "log10 p", "share above" if kind == SERVED else "effect", what,
                   f"{what} needed", *([] if kind == SERVED else ["tokens needed"])], lines)
@@ -177,7 +179,7 @@ def of_accounts(found: list[Finding]) -> str:
         lines.append([str(width), "learned" if part == "served" else "innocent", str(len(streams)),
                       str(sum(stream["log10P"] <= math.log10(ALPHA) for stream in streams)),
                       "; ".join(f"{stream['log10P']:.1f}" for stream in streams), f"{effect:.3f}",
-                      number(mean(stream["scored"] for stream in streams)), number(needed("", "native", effect))])
+                      f"{mean(stream['scored'] for stream in streams):,.0f}", number(needed("", "native", effect))])
     return table(["width", "account", "accounts", "p ≤ 1e-6", "log10 p", "mean effect", "tuples", "tuples needed"], lines)
 
 
