@@ -65,7 +65,7 @@ def collect(lab: Laboratory, cell: Cell, say: Say) -> Path:
             source = folder / f"{name}.jsonl"
             write_lines(source, ({"ids": ids if ids[0] == 0 else [0, *ids]} for ids in documents))
             succeeds(predict.main([str(suspect), str(source), "--ids-field", "ids", "-t", str(MODEL / "tokenizer.json"),
-                               "--top-k", "1", "--device", "cpu", "-o", str(folder / f"{name}.safetensors")]))
+                                   "--top-k", "1", "--device", "cpu", "-o", str(folder / f"{name}.safetensors")]))
             source.unlink()
 
         net, decode = load(suspect), tokenizer().decode
@@ -87,7 +87,7 @@ def collect(lab: Laboratory, cell: Cell, say: Say) -> Path:
         write_lines(folder / "rated.jsonl", (each for each in served + fresh if each["id"] in ids))
         write_lines(folder / "regenerations.jsonl", records)
         succeeds(rate.main([str(suspect), str(folder / "regenerations.jsonl"), "--device", "cpu",
-                        "-o", str(folder / "scores.jsonl")]))
+                            "-o", str(folder / "scores.jsonl")]))
         (folder / "regenerations.jsonl").unlink()
 
     return lab.make("evidence", settings, build)

@@ -147,7 +147,8 @@ def paraphrased(net: Any, rows: Sequence[Ids], prompt: int, name: str, say: Say)
 def settings_of(cell: Cell, lab: Laboratory) -> dict[str, Any]:
     """All that a student depends on."""
     return {"version": 1, "taught": cell.taught, "share": cell.share, "seed": cell.seed, "training": cell.training,
-            "attack": "" if cell.attack == "cold" else cell.attack, "source": lab.source, "model": weights_sha256()}
+            "attack": "" if cell.attack == "cold" else cell.attack, "model": weights_sha256(),
+            "human": human(lab, cell.log.prompt + cell.log.answer).name}
 
 
 def student(lab: Laboratory, cell: Cell, say: Say) -> Path:
