@@ -148,7 +148,7 @@ def judge(lab: Laboratory, cell: Cell, audit: Audit, say: Say) -> dict[str, Any]
         if audit.kind != SERVED:
             write_mark(folder, audit.mark, audit.key)
             command += ["-k", str(folder / "mark.key"), "-p", str(folder / "profile.json"),
-                        "--decoys", str(audit.decoys), "--decoy-seed", "00"]
+                        "--decoys", str(audit.decoys), "--decoy-seed", "00", "--threads", "1"]
         done = subprocess.run([*command, *given], check=True, stdout=subprocess.PIPE)
         (folder / "audit.json").write_bytes(done.stdout)
         learned.unlink()
