@@ -188,14 +188,14 @@ def tables(lab: Laboratory, cells: list[Cell]) -> str:
     nulls = [each for each in found if each.cell.group == "a"]
     parts = []
     if nulls:
-        parts.append(f"**Null students**\n\n{of_nulls(nulls)}")
+        parts.append(f"### Null students\n\n{of_nulls(nulls)}")
     for kind in KINDS:
         some = [each for each in found if each.audit.kind == kind and each.cell.group not in "af"]
         if some:
-            parts.append(f"**{kind}**\n\n{of_kind(kind, some)}")
+            parts.append(f"### {kind}\n\n{of_kind(kind, some)}")
     accounts = [each for each in found if each.audit.account]
     if accounts:
-        parts.append(f"**supervised-open, the account's own layer**\n\n{of_accounts(accounts)}")
+        parts.append(f"### supervised-open, the account's own layer\n\n{of_accounts(accounts)}")
     planned, done = Counter(cell.group for cell in cells), Counter(
         cell.group for cell in {each.cell.name: each.cell for each in found}.values())
     parts.append("Cells: " + ", ".join(f"({group}) {done[group]} of {of}" for group, of in planned.items()) + ".")
