@@ -71,9 +71,12 @@ detect::LineUp line_up(const Test& test, std::span<const std::uint8_t, 32> seed,
   });
   // Of more decoys than this a calibration learns nothing that matters.
   constexpr std::size_t kCalibrated = 1'000;
+  // The bound for lists says 1 below the mean; by itself each list's law is the binomial one.
+  NullModel law = test.null_model();
+  if (law.law == NullLaw::kGreenList) law.law = NullLaw::kGreen;
   std::vector<stats::PValue> calibration;
   for (std::size_t i = 0; i < std::min(first.size(), kCalibrated); ++i)
-    if (first[i].n > 0) calibration.push_back(detect::tail(test.null_model(), first[i]));
+    if (first[i].n > 0) calibration.push_back(detect::tail(law, first[i]));
   detect::LineUp out = detect::compare(
       tally(test).ranked, best,
       [&test](const Tally& of) { return detect::tail(test.null_model(), of); }, calibration);
