@@ -252,11 +252,12 @@ std::unique_ptr<const Law> Fingerprint::law(std::span<const Term> terms) const {
   return std::make_unique<Hoeffding>(terms);
 }
 
-// Ours: each context once in a document, each tuple once with the largest of its weights, and
-// Chernoff's bound, which holds for any weights that are no function of the key.
-class Mass : public Statistic {
+// Ours: each context once in a document, each tuple once with the largest of its weights, and a
+// bound that holds for any weights that are no function of the key (stats/weighted_sum.h).
+class Mass final : public Statistic {
  public:
   using Statistic::Statistic;
+  const char* name() const override { return "ours, mass"; }
   std::vector<Term> terms(std::span<const Place> places) const override {
     std::vector<Term> out;
     std::set<std::pair<std::size_t, std::uint64_t>> contexts;
@@ -279,18 +280,8 @@ class Mass : public Statistic {
   std::unique_ptr<const Law> law(std::span<const Term> terms) const override;
 
  private:
-  virtual void weigh(const Place& place, std::span<double, kTop> out) const = 0;
-  virtual bool is_sharper() const = 0;
-};
-
-// By the audit's own weights.
-class AuditMass final : public Mass {
- public:
-  using Mass::Mass;
-  const char* name() const override { return "ours, mass"; }
-
- private:
-  void weigh(const Place& place, std::span<double, kTop> out) const override {
+  // By the audit's own weights.
+  static void weigh(const Place& place, std::span<double, kTop> out) {
     std::array<float, kTop> log_probs{};
     std::array<std::uint32_t, kTop> weights{};
     for (std::size_t i = 0; i < kTop; ++i)
@@ -298,36 +289,12 @@ class AuditMass final : public Mass {
     audit::mass_weights(log_probs, weights);
     std::copy(weights.begin(), weights.end(), out.begin());
   }
-  bool is_sharper() const override { return false; }
 };
 
-// What the audit does not do yet: weights p (1 - c) / sqrt(c), c the sum of all p^2, of five such
-// the best on forty other students of this world; and the sharper bound.
-class RootMass final : public Mass {
- public:
-  using Mass::Mass;
-  const char* name() const override { return "proposed: mass / sqrt c"; }
-
- private:
-  void weigh(const Place& place, std::span<double, kTop> out) const override {
-    double c = 0;
-    for (const auto& each : place.top) c += each.probability * each.probability;
-    for (std::size_t i = 0; i < kTop; ++i)
-      out[i] = place.top[i].probability * (1 - c) / std::sqrt(c);
-  }
-  bool is_sharper() const override { return true; }
-};
-
-// p <= exp(K(l) - l S) for every l > 0: the least over a grid, which is Chernoff's bound to within
-// what the grid leaves.
-//
-// Sharper: a weighted sum of exponentials has a log-concave density, also under its tilted law, of
-// variance K''(l); such a density is at most 1 / sqrt(K''(l)) anywhere (S. Bobkov and G.
-// Chistyakov, "On concentration functions of random variables", J. Theor. Probab. 28, 2015). So p
-// <= exp(K(l) - l S) / (l sqrt(K''(l))), for every l > 0, as e^(-l x) integrates to 1 / l.
+// The bounds of stats/weighted_sum.h over a grid, which is fast: the best l is nearly on it.
 class Chernoff final : public Law {
  public:
-  Chernoff(std::span<const Term> terms, bool green, bool is_sharper) {
+  Chernoff(std::span<const Term> terms, bool green) {
     double largest = 0;
     for (const Term& term : terms) largest = std::max(largest, term.weight);
     for (double part = 0.9; part > 2e-3; part *= 0.78) {
@@ -339,7 +306,7 @@ class Chernoff final : public Law {
         k += green ? std::log1p(kGreen * std::expm1(l * w)) : -std::log1p(-l * w);
         variance += w * w / ((1 - l * w) * (1 - l * w));
       }
-      if (is_sharper && !green) k = std::min(k, k - std::log(l * std::sqrt(variance)));
+      if (!green) k = std::min(k, k - std::log(l * std::sqrt(variance)));
       grid_.emplace_back(l, k);
     }
   }
@@ -354,7 +321,7 @@ class Chernoff final : public Law {
 };
 
 std::unique_ptr<const Law> Mass::law(std::span<const Term> terms) const {
-  return std::make_unique<Chernoff>(terms, green(), is_sharper());
+  return std::make_unique<Chernoff>(terms, green());
 }
 
 // --- one student ----------------------------------------------------------------------------
@@ -425,16 +392,15 @@ std::vector<std::unique_ptr<const Statistic>> statistics_of(bool green) {
   else
     out.push_back(std::make_unique<TextSeal>(green));
   out.push_back(std::make_unique<TopOne>(green));
-  out.push_back(std::make_unique<AuditMass>(green));
-  out.push_back(std::make_unique<RootMass>(green));
+  out.push_back(std::make_unique<Mass>(green));
   return out;
 }
 constexpr std::size_t kPeers = 2;
 constexpr std::size_t kTopOne = kPeers;
 constexpr std::size_t kMass = kPeers + 1;
 // The smaller of the audit's two p-values: what both together find, each with a part of alpha.
-constexpr std::size_t kBoth = kPeers + 3;
-constexpr std::size_t kRows = kPeers + 4;
+constexpr std::size_t kBoth = kPeers + 2;
+constexpr std::size_t kRows = kPeers + 3;
 
 // log10 p of all students under one kind of key: by statistic, then look, then one after the other.
 using Cells = std::vector<std::vector<float>>;
@@ -494,11 +460,11 @@ struct Table {
     while (look + 1 < kLooks.size() && power(peer, look) < 0.5) ++look;
     std::printf("at %zu documents: power at equal size, at nominal 1e-3, measured size there\n",
                 kLooks[look]);
-    for (const std::size_t i : {peer, kTopOne, kMass, kMass + 1, kBoth})
+    for (const std::size_t i : {peer, kTopOne, kMass, kBoth})
       std::printf("  %-28s %5.1f %5.1f  %.5f\n", names[i], 100 * power(i, look),
                   100 * nominal(i, look), size(i, look));
-    checks.add(scheme.name + ": the audit is as powerful as " + names[peer],
-               power(kBoth, look) >= power(peer, look));
+    checks.add(scheme.name + ": our mass is as powerful as " + names[peer],
+               power(kMass, look) >= power(peer, look));
   }
 };
 

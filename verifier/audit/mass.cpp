@@ -204,8 +204,8 @@ Result<MassFinding> mass_of(const scan::Tests& tests, const std::string& predict
   if (!test.model_reasons().empty() || test.null_model().law == NullLaw::kTwoExponentialBounds)
     return without_law(test);
   COUNTERMARK_TRY(const std::vector<ReadText> texts, read_all(predictions));
-  COUNTERMARK_TRY(stats::WeightedSum weighed, weigh_all(test, texts, read));
-  MassFinding out{std::move(weighed)};
+  COUNTERMARK_TRY(const stats::WeightedSum weighed, weigh_all(test, texts, read));
+  MassFinding out{weighed};
   out.texts = texts.size();
   for (const ReadText& text : texts) out.tokens += text.ids.size();
   const stats::WeightedSum& sum = out.sum;

@@ -231,7 +231,7 @@ bool has_bet(const NullModel& model) noexcept {
 void RunningSum::look(const NullModel& model) {
   if (tally.n == 0) return;
   e_value = bet(model, tally);
-  most = std::max(most, e_value);
+  if (e_value.units() > most.units()) most = e_value;
 }
 
 Result<Walk> walk(const scan::Test& test, const Material& material,
