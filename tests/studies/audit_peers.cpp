@@ -297,7 +297,8 @@ class Chernoff final : public Law {
   Chernoff(std::span<const Term> terms, bool green) {
     double largest = 0;
     for (const Term& term : terms) largest = std::max(largest, term.weight);
-    for (double part = 0.9; part > 2e-3; part *= 0.78) {
+    double part = 0.9;
+    for (int step = 0; step < 25; ++step, part *= 0.78) {
       const double l = (green ? 8 : 1) * part / largest;
       double k = 0;
       double variance = 0;
@@ -494,8 +495,9 @@ void study(const World& world, const Scheme& scheme, bool green, std::size_t wid
 
   std::printf("\n%s: %llu students, %llu keys without a mark\n", scheme.name.c_str(),
               static_cast<unsigned long long>(students),
-              static_cast<unsigned long long>(students * keys));
+              static_cast<unsigned long long>(students) * keys);
   std::vector<const char*> names;
+  names.reserve(kRows);
   for (const auto& statistic : statistics) names.push_back(statistic->name());
   names.push_back("ours, top-1 and mass");
   Table{scheme, names, truth, null}.print(checks);
