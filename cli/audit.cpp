@@ -142,6 +142,9 @@ int run(const CLI::App& app, AuditFlags flags) {
   if (!options) return report(options.error());
   const auto found = audit::audit(*options);
   if (!found) return report(found.error());
+  const Status written = flags.output.write(flags.json ? to_json(*found) + "\n" : to_text(*found));
+  if (!written) return report(written.error());
+  // Behind the result, so that it is not lost where there is nothing to draw.
   if (!flags.plot.empty()) {
     const std::string drawn = to_svg(*found);
     if (drawn.empty())
@@ -150,8 +153,6 @@ int run(const CLI::App& app, AuditFlags flags) {
     if (const Status kept = Output{flags.plot, flags.output.force}.write(drawn); !kept)
       return report(kept.error());
   }
-  const Status written = flags.output.write(flags.json ? to_json(*found) + "\n" : to_text(*found));
-  if (!written) return report(written.error());
   if (!flags.exit_status) return kDone;
   switch (verdict_of(*found)) {
     case detect::Verdict::kDetected:
@@ -224,8 +225,10 @@ Run add_audit_command(CLI::App& app) {
       "trained on the served ones knows them. No mark and no key are needed.\n"
       "Unsupervised (--predictions or --answers, with -k and -p): whoever learned from marked "
       "text\n"
-      "expects, and answers with, tuples of high score. The text that a suspect reads must not be\n"
+      "expects, and answers with, tuples of high score. Text behind --predictions must not be\n"
       "marked; of its answers contexts that stand in any prompt are not scored.\n"
+      "Marked text (--marked-predictions, or --log-predictions and --answers with --transcripts):\n"
+      "each context counts once, in a fixed order, so that a suspect that copies is not accused.\n"
       "With --plan (countermark plan -o) nothing is done but what it fixed, and the result has a "
       "level.\n"
       "\nExamples:\n"

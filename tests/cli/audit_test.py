@@ -349,6 +349,8 @@ class AuditTest(ProgramTest):
             self.assertGreater(mass["scored"], 4 * tests[0]["scored"])
         marked = self.file("predictions.safetensors", predictions([text + text for text in self.ids["marked"]],
                                                                   other.several))
+        below = self.audit("--predictions", path, "-k", self.key, "--decoys", 0, "--alpha", 1e-30)["tests"][1]
+        self.assertEqual((below["verdict"], below["reasons"]), ("inconclusive", ["alpha-below-floor"]))
         withheld = self.audit("--predictions", marked, "-k", self.key, "--decoys", 0)["tests"][1]
         self.assertEqual((withheld["verdict"], withheld["pValue"], withheld["log10E"]), ("withheld", None, None))
         twice = self.file("twice.safetensors", predictions([[1, 2, 3]], lambda read: [(5, 0.4), (5, 0.4)]))
@@ -495,6 +497,9 @@ class AuditTest(ProgramTest):
         self.refused(2, "audit", "--answers", "-", "-k", self.key, says=("twice",))
         self.refused(2, "audit", "--answers", path, "-k", self.key, "--role", "user", says=("--role",))
         self.refused(2, "audit", "--scores", path, "--transcripts", "-", says=("give a file",))
+        out, err = self.call("audit", "--answers", self.lines("a.jsonl", self.unmarked), "-k", self.key, "--decoys", 0,
+                             "--plot", "none.svg", code=2)
+        self.assertTrue("unsupervised-closed" in out and "to be drawn" in err)  # the result is not lost
         self.refused(6, "audit", "--scores", "none.jsonl", says=("none.jsonl",))
         twice = self.lines("twice.jsonl", scores(5, 0) + scores(2, 0))
         self.refused(3, "audit", "--scores", twice, says=("record 6, id", "earlier"))

@@ -216,6 +216,10 @@ Result<MassFinding> mass_of(const scan::Tests& tests, const std::string& predict
   out.evidence.p = sum.tail().times(test.subject().policy.tests);
   out.evidence.asserted = std::max(out.evidence.floor, out.evidence.p.plus(out.evidence.floor));
   out.verdict = detect::judge(out.evidence, test.subject().policy);
+  if (out.verdict == Verdict::kNotDetected && out.evidence.floor > policy.alpha) {
+    out.verdict = Verdict::kInconclusive;
+    out.reasons.emplace_back("alpha-below-floor");
+  }
   if (sum.n() > 0) {
     // By the normal law, and the bound's where alpha is concerned.
     const double away = std::sqrt(-2 * policy.alpha.log10() * std::numbers::ln10) +
@@ -223,7 +227,8 @@ Result<MassFinding> mass_of(const scan::Tests& tests, const std::string& predict
     out.detectable = sum.chance() + away * sum.deviation();
   }
   if (options.decoys == 0 || sum.n() == 0) {
-    out.add({"decoys", Check::State::kNotRun, "no decoys were asked for"});
+    out.add({"decoys", Check::State::kNotRun,
+             options.decoys == 0 ? "no decoys were asked for" : "nothing is scored"});
     return out;
   }
   COUNTERMARK_TRY(out.line_up, line_up(test, sample_of(texts), options));

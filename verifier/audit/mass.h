@@ -3,11 +3,11 @@
 // than its most probable token alone.
 //
 // Each distinct tuple of a context of the text and one of the tokens that the file has for it
-// counts with a weight, the largest of all its places. Weights follow from the suspect's
-// probabilities and the text alone, and tuples are distinct, so that the scores are independent,
-// or, of one list of fixed size, negatively associated (each weight's factor grows with the score,
-// and the mean of the product is at most the product of means). Null law: stats/weighted_sum.h,
-// where suspect and text are independent of the key.
+// counts with a weight, the largest of all its places (of a document the first of each context).
+// Weights follow from the suspect's probabilities and the text alone, and tuples are distinct, so
+// that the scores are independent, or, of one list of fixed size, negatively associated (each
+// weight's factor grows with the score, and the mean of the product is at most the product of
+// means). Null law: stats/weighted_sum.h, where suspect and text are independent of the key.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,7 @@ struct MassFinding {
   stats::WeightedSum sum;
   double estimate_log10 = 0;  // of p: shown, and decides nothing
   stats::EValue e_value{};
-  detect::Evidence evidence{};  // p is Chernoff's; its tally has the scores and their sum
+  detect::Evidence evidence{};  // p is a bound; its tally has the scores and their sum
   std::optional<detect::LineUp> line_up{};
   double detectable = 0;  // mean score that would be found with the policy's power, nearly
   std::uint64_t texts = 0;
