@@ -347,10 +347,10 @@ class AuditTest(ProgramTest):
             self.assertLess(mass["log10P"] - mass["estimateLog10P"], 2)
             self.assertEqual(self.states(mass)["reading-text"], "passed")
             self.assertGreater(mass["scored"], 4 * tests[0]["scored"])
-        marked = self.file("predictions.safetensors", predictions([text + text for text in self.ids["marked"]],
-                                                                  other.several))
         below = self.audit("--predictions", path, "-k", self.key, "--decoys", 0, "--alpha", 1e-30)["tests"][1]
         self.assertEqual((below["verdict"], below["reasons"]), ("inconclusive", ["alpha-below-floor"]))
+        marked = self.file("predictions.safetensors", predictions([text + text for text in self.ids["marked"]],
+                                                                  other.several))
         withheld = self.audit("--predictions", marked, "-k", self.key, "--decoys", 0)["tests"][1]
         self.assertEqual((withheld["verdict"], withheld["pValue"], withheld["log10E"]), ("withheld", None, None))
         twice = self.file("twice.safetensors", predictions([[1, 2, 3]], lambda read: [(5, 0.4), (5, 0.4)]))
