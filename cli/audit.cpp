@@ -27,6 +27,7 @@ struct AuditFlags {
   audit::Inputs inputs{};
   ScanTestFlags tests{};
   std::string looks{};
+  std::string ledger{};
   std::string plot{};
   double power = 0.9;
   double share_alpha = 0.01;
@@ -122,6 +123,7 @@ Result<audit::AuditOptions> options_of(const AuditFlags& flags, std::optional<au
   out.account = flags.tests.account;
   out.cohort = flags.tests.cohort;
   out.looks = flags.looks;
+  out.ledger = flags.ledger;
   out.tuples.share_alpha = stats::PValue::from_decimal(flags.share_alpha);
   out.tuples.decoys = flags.decoys;
   COUNTERMARK_TRY(out.tuples.decoy_seed, from_hex("--decoy-seed", flags.decoy_seed));
@@ -192,6 +194,9 @@ Run add_audit_command(CLI::App& app) {
       ->type_name("INPUT");
   app.add_option("--looks", flags->looks,
                  "Answers keep coming: judge them by a bet, and keep this look here")
+      ->type_name("FILE");
+  app.add_option("--ledger", flags->ledger,
+                 "All analyses of this suspect: enter this one, and let it pay for those before")
       ->type_name("FILE");
   flags->tests.add_claim_flags(app, false);
   app.add_option("--quoted", flags->tests.quoted,

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 import countermark
+from countermark.alignment import AlignedWork, Alignment, have_same_ids
 from countermark.error import Error
 from countermark.models import Model, add_flags, libraries, too_little_memory
 from countermark.predictions import SCHEMA, Work, read_sha256
@@ -48,7 +49,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--force", action="store_true", help="replace FILE")
     parser.add_argument("--text-field", metavar="PATH", help="of a .jsonl [text]")
     parser.add_argument("--ids-field", metavar="PATH", help="token ids instead: no tokenizer is needed")
-    parser.add_argument("-t", "--tokenizer", metavar="FILE", help="tokenizer of the text [the model's tokenizer.json]")
+    parser.add_argument("-t", "--tokenizer", metavar="FILE",
+                        help="tokenizer of the text and of the mark; a model with another one reads the text by its own, "
+                             "and what it predicts is kept where both cut alike [the model's tokenizer.json]")
     parser.add_argument("--add-special-tokens", action="store_true",
                         help="put what the model's tokenizer puts around a text around each document")
     parser.add_argument("--limit-tokens", type=whole(1, MOST), metavar="N", help="read the text's first N alone")
@@ -111,6 +114,15 @@ class Reader:
                     write(window.first + i - begin, ids, log_probs)
 
 
+def alignment_of(suspect: Model, tokenizer_file: Path) -> Alignment | None:
+    """None where the suspect's tokens are the text's, as far as the files say."""
+    own = suspect.tokenizer_file
+    if not (own.exists() and tokenizer_file.exists()) or sha256_of(own) == sha256_of(tokenizer_file) \
+            or have_same_ids(own, tokenizer_file):
+        return None
+    return Alignment(countermark.Tokenizer.load(tokenizer_file), countermark.Tokenizer.load(own), suspect.vocabulary)
+
+
 def predict(flags: argparse.Namespace) -> None:
     torch, _ = libraries()
     source = Path(flags.text)
@@ -139,26 +151,33 @@ def predict(flags: argparse.Namespace) -> None:
     elif flags.ids_field is None:
         raise Error(f"{suspect.folder}: has no tokenizer.json: give a tokenizer with -t FILE, or token ids with "
                     "--ids-field", "invalid-argument", str(suspect.folder))
+    alignment = alignment_of(suspect, tokenizer_file)
     text = read_text(source, encode, text_field=flags.text_field or "text", ids_field=flags.ids_field,
-                     special=special, vocabulary=suspect.vocabulary, limit=flags.limit_tokens)
+                     special=Special() if alignment else special, limit=flags.limit_tokens,
+                     vocabulary=alignment.text_vocabulary if alignment else suspect.vocabulary)
     metadata |= {"inputSha256": input_sha256, "readSha256": read_sha256(text),
                  "documents": str(text.documents), "tokens": str(len(text.ids))}
+    read, rows = text, None
+    if alignment:
+        read, rows, lost = alignment.read(text, special)
+        metadata |= {"alignedFrom": sha256_of(suspect.tokenizer_file), "notAligned": str(lost)}
     metadata["settings"] = json.dumps({
         "topK": flags.top_k, "maxLength": max_length, "stride": stride, "batchTokens": flags.batch_tokens,
         "textField": flags.text_field, "idsField": flags.ids_field, "limitTokens": flags.limit_tokens,
         "head": list(special.head), "tail": list(special.tail), **suspect.settings(),
     }, separators=(",", ":"))
 
-    windows = Windows(text, max_length=max_length, stride=stride, head=len(special.head),
+    windows = Windows(read, max_length=max_length, stride=stride, head=len(special.head),
                       batch_tokens=flags.batch_tokens)
-    work = Work(Path(flags.out), metadata, text, flags.top_k, force=flags.force)
+    work = Work(Path(flags.out), metadata, text, flags.top_k, force=flags.force, sparse=alignment is not None)
+    write = AlignedWork(work, alignment, rows).write if alignment and rows is not None else work.write
     try:
         if work.done < len(windows):
-            reader = Reader(suspect.load(), text, special.head, flags.top_k)
+            reader = Reader(suspect.load(), read, special.head, flags.top_k)
             done, saved = windows.predicted(work.done), time.monotonic()
-            progress = Progress("countermark.predict", "read", "tokens", done, len(text.ids))
+            progress = Progress("countermark.predict", "read", "tokens", done, len(read.ids))
             for batch in range(work.done, len(windows)):
-                reader.read(windows[batch], work.write)
+                reader.read(windows[batch], write)
                 progress.show(windows.predicted(batch + 1))
                 if time.monotonic() - saved >= SAVE_SECONDS:
                     work.save(batch + 1)

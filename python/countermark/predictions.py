@@ -25,6 +25,8 @@ from countermark.reading import Text
 
 SCHEMA = "countermark.predictions/1"
 
+FILLED_AT_ONCE = 4096  # rows
+
 
 def layout(metadata: dict[str, str], rows: int, top_k: int) -> tuple[bytes, dict[str, int], int]:
     """What a safetensors file begins with, where each tensor's bytes begin, and the size of the file."""
@@ -63,11 +65,13 @@ def differences(ours: dict[str, str], theirs: dict[str, str]) -> list[str]:
 class Work:
     """A file of predictions in the making, this process's alone until it is closed.
 
-    metadata: strings, without `created`. Raises Error: "exists" when the output is there and may not
+    metadata: strings, without `created`. sparse: not every row is written, and those that are not say
+    that nothing was predicted. Raises Error: "exists" when the output is there and may not
     be replaced, or the folder holds work on something else; "io".
     """
 
-    def __init__(self, output: Path, metadata: dict[str, str], text: Text, top_k: int, *, force: bool = False) -> None:
+    def __init__(self, output: Path, metadata: dict[str, str], text: Text, top_k: int, *, force: bool = False,
+                 sparse: bool = False) -> None:
         self.output = output
         self.folder = output.with_name(output.name + ".parts")
         self.done = 0  # batches
@@ -89,6 +93,10 @@ class Work:
             self._file.write(prefix)
             for column in text.rows():
                 self._file.write(column.astype("<i4").tobytes())
+            if sparse:
+                for first in range(0, len(text.ids), FILLED_AT_ONCE):
+                    shape = (min(FILLED_AT_ONCE, len(text.ids) - first), top_k)
+                    self.write(first, np.full(shape, -1), np.full(shape, -np.inf))
             self.save(0)
 
     def write(self, first: int, ids: np.ndarray, log_probs: np.ndarray) -> None:

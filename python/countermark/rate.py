@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import countermark
+from countermark.alignment import have_same_ids, ids_of
 from countermark.error import Error
 from countermark.forcing import Exchange, answer_logits
 from countermark.lines import Lines, expect_same
@@ -93,16 +94,6 @@ def _parsed(line: bytes) -> tuple[Regenerated, str, str | None]:
             value["tokenizerSha256"])
 
 
-def ids_of(file: Path) -> dict[str, int] | None:
-    """Each token's id, where the file is a tokenizer.json."""
-    import tokenizers
-
-    try:
-        return dict(tokenizers.Tokenizer.from_file(str(file)).get_vocab(with_added_tokens=True))
-    except Exception:  # the library raises no narrower one
-        return None
-
-
 def translation(suspect: Model, served_sha256: str | None, served: str | None) -> Exchanged | None:
     """What makes a suspect's ids of those that were served; None where they are the same."""
     own = suspect.tokenizer_file
@@ -115,11 +106,10 @@ def translation(suspect: Model, served_sha256: str | None, served: str | None) -
         raise Error(f"{served}: is not the tokenizer of the model that served", "mismatch", served)
     if not own.exists():
         raise Error(f"{suspect.folder}: has no tokenizer.json", "invalid-input", str(suspect.folder))
-    theirs = ids_of(Path(served))
-    if theirs is not None and theirs == ids_of(own):
+    if have_same_ids(Path(served), own):
         return None
     reads, writes = countermark.Tokenizer.load(served), countermark.Tokenizer.load(own)
-    before = [] if theirs is None else list(special_of(Path(served)).head)
+    before = [] if ids_of(Path(served)) is None else list(special_of(Path(served)).head)
     head = list(suspect.special().head)
 
     def translated(exchange: Exchange) -> Exchange:

@@ -124,6 +124,25 @@ TEST_F(Predictions, ComeDocumentByDocument) {
   EXPECT_FALSE(*PredictionsReader::open(put(file_of(Rows{}))).value().next());
 }
 
+TEST_F(Predictions, TokensThatTheTextsTokenizerDoesNotHave) {
+  Rows rows = random_rows({5, 3});
+  rows.top_ids[0] = rows.top_ids[3] = rows.top_ids[4] = rows.top_ids[5] = kNoToken;
+  auto reader =
+      PredictionsReader::open(
+          put(file_of(rows, [](json& header) { header["__metadata__"]["alignedFrom"] = "ee"; })),
+          true)
+          .value();
+  EXPECT_EQ(reader.header().aligned_from, "ee");
+  const auto first = reader.next().value();
+  const text::Segment& segment = first->segments.front();
+  EXPECT_EQ(segment.unpredicted, (std::vector<std::uint32_t>{1, 2}));
+  EXPECT_EQ(segment.predicted[1], segment.ids[1]);
+  EXPECT_EQ(segment.predicted[3], rows.top_ids[6]);
+  EXPECT_EQ(reader.candidates().ids[3], kNoToken);
+  EXPECT_EQ(reader.candidates().ids[4], rows.top_ids[1]);
+  EXPECT_TRUE(reader.next().value()->segments.front().unpredicted.empty());
+}
+
 TEST_F(Predictions, RowsOutOfOrderAreRefused) {
   const Rows good = random_rows({5, 5000});
   const auto refused = [&](const std::function<void(Rows&)>& change, std::size_t row) {
@@ -138,7 +157,7 @@ TEST_F(Predictions, RowsOutOfOrderAreRefused) {
   refused([](Rows& rows) { rows.positions[0] = 1; }, 0);
   refused([](Rows& rows) { rows.documents[4500] = 0; }, 4500);
   refused([](Rows& rows) { rows.ids[4500] = 0x8000'0000; }, 4500);
-  refused([](Rows& rows) { rows.top_ids[3 * 4500] = 0xffff'ffff; }, 4500);
+  refused([](Rows& rows) { rows.top_ids[3 * 4500] = 0xffff'fffe; }, 4500);
 }
 
 TEST_F(Predictions, BadHeadersAreRefused) {

@@ -152,7 +152,8 @@ class AuditTest(ProgramTest):
                           *more)["tests"][0]
 
     def states(self, test: dict[str, Any]) -> dict[str, str]:
-        return {check["check"]: check["state"] for check in test["checks"]}
+        """Without the ledger's, which is in every result and here not given."""
+        return {check["check"]: check["state"] for check in test["checks"] if check["check"] != "ledger"}
 
     # --- served responses -------------------------------------------------------------------
 
@@ -313,6 +314,30 @@ class AuditTest(ProgramTest):
         self.assertEqual(self.look(self.unmarked)["verdict"], "not-detected")
         self.refused(2, "audit", "--scores", self.lines("scores.jsonl", scores(5, 0)), "--looks", "l.jsonl", says=("--answers",))
 
+    # --- several analyses --------------------------------------------------------------------
+
+    def test_analyses_that_follow_each_other(self) -> None:
+        """Who tries keys until one is found: without the ledger the third would be evidence."""
+        self.lines("answers.jsonl", self.marked)
+        entered = []
+        wrong, other = (key_file(self.folder / f"{name}.key", name) for name in ("wrong", "other"))
+        for key in (wrong, wrong, other, self.key):
+            found = self.audit("--answers", "answers.jsonl", "-k", key, "--decoys", 0, "--ledger", "ledger.jsonl")
+            check, = (each for each in found["tests"][0]["checks"] if each["check"] == "ledger")
+            self.assertEqual(check["state"], "passed")
+            entered.append((found["ledger"]["analysis"], found["ledger"]["parts"], found["alpha"]))
+        self.assertEqual(entered, [(1, 2, "5.00e-7"), (1, 2, "5.00e-7"), (2, 6, "1.67e-7"), (3, 12, "8.34e-8")])
+        self.assertEqual(found["verdict"], "detected")
+        self.assertEqual(len((self.folder / "ledger.jsonl").read_text().splitlines()), 3)
+        self.refused(3, "audit", "--answers", "answers.jsonl", "-k", self.key, "--decoys", 0, "--ledger", "ledger.jsonl",
+                     "--alpha", 1e-3, says=("ledger.jsonl", "1e-6"))
+        served = self.audit("--scores", self.lines("scores.jsonl", scores(60, 0.5)), "--ledger", "ledger.jsonl")
+        self.assertEqual(served["ledger"], {"analysis": 4, "analyses": 4, "parts": 20})
+        without = self.audit("--answers", "answers.jsonl", "-k", self.key, "--decoys", 0)
+        self.assertIsNone(without["ledger"])
+        self.assertIn({"check": "ledger", "state": "not-run",
+                       "detail": "without --ledger nobody counts what else was tried"}, without["tests"][0]["checks"])
+
     # --- what an open model predicts ---------------------------------------------------------
 
     def opened(self, texts: list[list[int]], predict: Any, *more: object) -> dict[str, Any]:
@@ -323,7 +348,7 @@ class AuditTest(ProgramTest):
         read = self.ids["unmarked"]
         test = self.opened(read, Student(self.ids["marked"]))
         self.assertEqual(test["verdict"], "detected")
-        self.assertEqual(self.states(test), {"decoys": "passed", "reading-text": "passed", "tokenizer": "not-run"})
+        self.assertEqual(self.states(test), {"decoys": "passed", "reading-text": "passed", "tokenizer": "passed"})
         self.assertEqual(test["lineUp"]["rank"], 1)
         self.assertEqual((test["texts"], test["suspect"]["name"]), (len(read), "n-grams"))
 
@@ -331,6 +356,40 @@ class AuditTest(ProgramTest):
         half = len(self.ids["unmarked"]) // 2
         test = self.opened(self.ids["unmarked"][:half], Student(self.ids["unmarked"][half:]))
         self.assertEqual(test["verdict"], "not-detected")
+
+    def test_ids_of_another_tokenizer(self) -> None:
+        """A student that is found by its ids is not by the same with other numbers, and nobody may call it innocent."""
+        order = list(range(4096))
+        random.Random(5).shuffle(order)
+        renamed = {name: [[order[i] for i in text] for text in self.ids[name]] for name in ("marked", "unmarked")}
+        test = self.opened(renamed["unmarked"], Student(renamed["marked"]))
+        self.assertEqual((test["verdict"], self.states(test)["tokenizer"]), ("withheld", "failed"))
+        self.assertIn("tokenizer", test["reasons"])
+        answers = [{"prompt": answer["prompt"], "ids": [order[i] for i in ids]}
+                   for answer, ids in zip(self.marked, self.ids["marked"])]
+        closed = self.audit("--answers", self.lines("renamed.jsonl", answers), "-k", self.key, "--ids-field", "ids",
+                            "--decoys", 0)["tests"][0]
+        self.assertEqual((closed["verdict"], self.states(closed)["tokenizer"]), ("withheld", "failed"))
+
+    def test_a_suspect_with_other_tokens(self) -> None:
+        """Only what is one token of ours is scored; and what was read and not predicted was read all the same."""
+        student = Student(self.ids["marked"])
+        some = random.Random(9)
+
+        def half(read: list[int]) -> list[tuple[int, float]]:
+            return [(student(read) if some.random() < 0.5 else -1, 0.5)]
+        read = self.ids["unmarked"]
+        whole, test = self.opened(read, student), self.opened(read, half)
+        self.assertEqual(test["verdict"], "detected")
+        self.assertLess(test["scored"], 0.6 * whole["scored"])
+        self.assertGreater(test["effect"]["value"], 0.8 * whole["effect"]["value"])
+        nothing = self.opened(read, lambda read: [(-1, 0.5)])
+        self.assertEqual((nothing["verdict"], nothing["scored"]), ("inconclusive", 0))
+        marked = [answer["ids"] for answer in self.logs["bob"]]
+        copies = self.walked([text + text for text in marked],
+                             lambda read: -1 if len(read) <= len(marked[0]) // 2 else copier(read), "--marked-predictions")
+        self.assertEqual(copies["verdict"], "not-detected")
+        self.assertGreater(copies["dropped"]["unpredicted"], 0)
 
     def test_how_probable_marked_tokens_are(self) -> None:
         """The finer statistic, of the same file: a bound decides, close to its estimate."""
@@ -386,7 +445,7 @@ class AuditTest(ProgramTest):
         self.assertEqual((found["test"], found["verdict"]), ("marked-open", "detected"))
         self.assertEqual((found["nullModel"]["law"], found["planned"], found["order"]), ("e-process", None, "as-read"))
         self.assertGreaterEqual(found["log10MostE"], found["log10E"])
-        self.assertEqual(self.states(found), {"decoys": "passed", "marked-text": "passed", "tokenizer": "not-run"})
+        self.assertEqual(self.states(found), {"decoys": "passed", "marked-text": "passed", "tokenizer": "passed"})
         twice = [text + text for text in read]
         copied = self.walked(twice, copier, "--marked-predictions")
         self.assertEqual((copied["verdict"], self.states(copied)["marked-text"]), ("not-detected", "passed"))
@@ -442,7 +501,7 @@ class AuditTest(ProgramTest):
             self.assertEqual(tests[0]["verdict"], verdict)
             self.assertEqual(tests[0]["order"], "as-logged")
             self.assertEqual(self.states(tests[0]), {"decoys": "passed", "log": "passed", "echo": "passed",
-                                                     "prompts-given": "passed"})
+                                                     "prompts-given": "passed", "tokenizer": "passed"})
 
     # --- together ---------------------------------------------------------------------------
 

@@ -146,6 +146,8 @@ def outputs(folder: Path) -> dict[str, str]:
         "audit-looked-at": call("audit", "-k", key, "--answers", "answers.jsonl", "--ids-field", "ids", "--decoys", 20,
                                 "--looks", "looks.jsonl", "--json"),
         "looks": (folder / "looks.jsonl").read_text(),
+        "audit-entered": call("audit", "--scores", "scores.jsonl", "--ledger", "ledger.jsonl", "--json"),
+        "ledger": (folder / "ledger.jsonl").read_text(),
         "plan": call("plan", *(part for test in (
             "served-response=2e-7", "supervised-open=1e-7:200000", "unsupervised-open", "unsupervised-open-mass",
             "marked-open=1e-7", "supervised-closed=1e-7:20000", "unsupervised-closed=1e-7",

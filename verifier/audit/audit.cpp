@@ -10,6 +10,7 @@
 #include "verifier/audit/open_model.h"
 #include "verifier/audit/served_scores.h"
 #include "verifier/audit/supervised.h"
+#include "verifier/io/digest.h"
 #include "verifier/text/inputs.h"
 #include "verifier/text/transcript.h"
 #include "watermark/prf/hash.h"
@@ -52,9 +53,11 @@ class Auditor {
     if (kinds.empty())
       return fail(ErrorCode::kInvalidArgument,
                   "no file is given that says anything of the suspect");
+    COUNTERMARK_CHECK(enter_ledger(kinds));
     for (const TestKind kind : kinds) out_.policies[kind] = policy_of(kind, kinds.size());
     list_not_run();
     for (const TestKind kind : kinds) COUNTERMARK_CHECK(run(kind));
+    check_ledger();
     if (options_->plan) out_.plan = Kept{digest_of(*options_->plan), strength()};
     return std::move(out_);
   }
@@ -64,12 +67,77 @@ class Auditor {
     return !options_->plan || planned(*options_->plan, test) != nullptr;
   }
 
+  // All that the results depend on. Of answers that keep coming the looks say it.
+  Result<std::string> digest_of_analysis(const std::vector<TestKind>& kinds) const {
+    std::string out = "countermark ledger";
+    const auto add = [&](const char* name, const std::string& part) {
+      out += std::string("\n") + name + " " + part;
+    };
+    add("plan", options_->plan ? digest_of(*options_->plan) : "none");
+    add("account", options_->account);
+    add("cohort", options_->cohort);
+    add("fields", inputs_->reader.text_field + " " + inputs_->reader.ids_field);
+    add("decoys", std::to_string(options_->tuples.decoys) + " " +
+                      to_hex(as_bytes(options_->tuples.decoy_seed)));
+    for (const TestKind kind : kinds) add("test", kind_name(kind));
+    if (std::any_of(kinds.begin(), kinds.end(), has_tuples)) {
+      COUNTERMARK_TRY(const scan::Tests tests, options_->load(options_->alpha, {}));
+      for (const auto& test : tests.tests) {
+        const detect::Subject& subject = test->subject();
+        for (const std::string& part :
+             {subject.scheme, subject.profile, subject.key_id, subject.model, subject.epoch})
+          add("subject", part);
+      }
+    }
+    std::vector<std::string> files = {inputs_->scores, inputs_->transcripts, inputs_->predictions,
+                                      inputs_->marked_predictions, inputs_->log_predictions};
+    if (!inputs_->answers.empty() && options_->looks.empty()) {
+      COUNTERMARK_TRY(const auto answers, text::expand_inputs(inputs_->answers));
+      files.insert(files.end(), answers.begin(), answers.end());
+    }
+    if (!options_->quoted.empty()) {
+      COUNTERMARK_TRY(const auto quoted, text::expand_inputs(options_->quoted));
+      files.insert(files.end(), quoted.begin(), quoted.end());
+    }
+    for (const std::string& file : files) {
+      if (file == "-")
+        return fail(ErrorCode::kInvalidArgument,
+                    "what is entered in a ledger is read twice: give files, not '-'");
+      std::string found;
+      if (!file.empty()) {
+        COUNTERMARK_TRY(found, io::sha256_of_file(file));
+      }
+      add("file", found);
+    }
+    return to_hex(sha256(out));
+  }
+
+  Status enter_ledger(const std::vector<TestKind>& kinds) {
+    if (options_->ledger.empty()) return {};
+    LedgerLine line;
+    line.alpha = options_->alpha.to_string(15);
+    if (options_->plan) line.plan = digest_of(*options_->plan);
+    COUNTERMARK_TRY(line.audit, digest_of_analysis(kinds));
+    COUNTERMARK_TRY(out_.ledger, enter(options_->ledger, std::move(line)));
+    out_.alpha = out_.alpha.scaled(1, out_.ledger->parts);
+    return {};
+  }
+
+  void check_ledger() {
+    const Check check = out_.ledger ? out_.ledger->check
+                                    : Check{"ledger", Check::State::kNotRun,
+                                            "without --ledger nobody counts what else was tried"};
+    if (out_.served) out_.served->add(check);
+    if (out_.mass) out_.mass->finding.add(check);
+    for (TupleTest& test : out_.tuples) test.finding.add(check);
+  }
+
   // Equal parts where no plan says otherwise.
   AuditPolicy policy_of(TestKind kind, std::size_t tests) const {
     const stats::PValue part =
         options_->plan
             ? stats::PValue::from_decimal(planned(*options_->plan, kind_name(kind))->alpha)
-            : options_->alpha.scaled(1, tests);
+            : out_.alpha.scaled(1, tests);
     return {part, options_->power};
   }
 
@@ -186,6 +254,14 @@ class Auditor {
     return reader.header();
   }
 
+  template <typename Finding>
+  static Status add_checks_of_ids(const scan::Tests& tests, const std::string& predictions,
+                                  Finding& found) {
+    COUNTERMARK_TRY(std::vector<Check> checks, checks_of_ids(tests, predictions));
+    for (Check& check : checks) found.add(std::move(check));
+    return {};
+  }
+
   Status unsupervised_open() {
     COUNTERMARK_TRY(PredictionsHeader header, header_of(inputs_->predictions));
     COUNTERMARK_TRY(scan::Tests tests, load(TestKind::kUnsupervisedOpen, {}));
@@ -209,7 +285,7 @@ class Auditor {
     COUNTERMARK_TRY(MassFinding found, mass_of(tests, inputs_->predictions, tuple_options(), policy,
                                                options_->stage("tokens", header.rows)));
     found.add(std::move(reading));
-    found.add(tokenizer_check(tests, header));
+    COUNTERMARK_CHECK(add_checks_of_ids(tests, inputs_->predictions, found));
     out_.mass = MassTest{std::make_shared<const scan::Tests>(std::move(tests)), std::move(found),
                          std::move(header)};
     return {};
@@ -232,7 +308,7 @@ class Auditor {
     COUNTERMARK_TRY(TupleFinding found, walk_through(TestKind::kMarkedOpen, tests, material));
     COUNTERMARK_TRY(Check marked, marked_check(tests, material));
     found.add(std::move(marked));
-    found.add(tokenizer_check(tests, header));
+    COUNTERMARK_CHECK(add_checks_of_ids(tests, inputs_->marked_predictions, found));
     add(TestKind::kMarkedOpen, std::move(tests), std::move(found), std::move(header));
     return {};
   }
@@ -254,7 +330,7 @@ class Auditor {
     found.add(log_check(logged.counts));
     COUNTERMARK_TRY(Check marked, marked_check(tests, logged.material));
     found.add(std::move(marked));
-    found.add(tokenizer_check(tests, header));
+    COUNTERMARK_CHECK(add_checks_of_ids(tests, inputs_->log_predictions, found));
     add(TestKind::kSupervisedOpen, std::move(tests), std::move(found), std::move(header));
     return {};
   }
@@ -283,7 +359,7 @@ class Auditor {
     const Walk& walk = found.sequence->walk;
     found.add(log_check(logged.counts));
     found.add(echo_check(walk.dropped, walk.contexts));
-    found.add(prompts_check(shown));
+    add_checks(shown, tests, found);
     add(TestKind::kSupervisedClosed, std::move(tests), std::move(found));
     return {};
   }
@@ -325,7 +401,7 @@ class Auditor {
         inputs.front()));
     out_.looks = looks.looks().size();
     found.add(echo_check(walk.dropped, walk.contexts));
-    found.add(prompts_check(shown));
+    add_checks(shown, tests, found);
     add(TestKind::kUnsupervisedClosed, std::move(tests), std::move(found));
     return {};
   }

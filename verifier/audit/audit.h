@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "verifier/audit/finding.h"
+#include "verifier/audit/ledger.h"
 #include "verifier/audit/level.h"
 #include "verifier/audit/mass.h"
 #include "verifier/audit/plan.h"
@@ -67,6 +68,9 @@ struct AuditOptions {
   std::string cohort{};
   // A file of looks (looks.h): answers are judged by a bet in their order, and each look is kept.
   std::string looks{};
+  // A file of all analyses that are tried (ledger.h), in which this one is written down first; what
+  // it may spend of alpha follows from those before it.
+  std::string ledger{};
   TupleOptions tuples{};
   // Whatever it fixes: the options above say the same, and `load` excludes its quoted works.
   std::optional<Plan> plan{};
@@ -110,13 +114,14 @@ struct Kept {
 
 // What an audit found.
 struct Audit {
-  stats::PValue alpha{};                       // of the whole
+  stats::PValue alpha{};                       // of the whole: what the ledger leaves
   std::map<TestKind, AuditPolicy> policies{};  // of each test that was run
   std::optional<std::string> account{};
   std::optional<ServedFinding> served{};
   std::vector<TupleTest> tuples{};
   std::optional<MassTest> mass{};
   std::uint64_t looks = 0;  // at the answers, this one included; 0: nobody counts
+  std::optional<Entry> ledger{};
   std::vector<NotRun> not_run{};
   std::optional<Kept> plan{};  // nothing: exploratory
   stats::PValue share_alpha{};

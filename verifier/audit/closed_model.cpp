@@ -8,12 +8,15 @@
 #include <set>
 #include <utility>
 
+#include "verifier/audit/round_trip.h"
 #include "verifier/detect/report_parts.h"
 #include "verifier/scan/scanner.h"
 #include "watermark/prf/hash.h"
 
 namespace countermark::audit {
 namespace {
+
+constexpr std::uint64_t kIdsLookedAt = 1'000'000;
 
 // What names a prompt: no two give the same.
 std::string name_of(const std::vector<text::Segment>& prompt) {
@@ -41,11 +44,15 @@ Check echo_check(const detect::Dropped& dropped, std::uint64_t scored) {
           detect::fixed(100 * share, 1) + " % of the answers' contexts stand in prompts"};
 }
 
-Check prompts_check(const Shown& shown) {
-  return {"prompts-given",
-          shown.without_prompt == 0 ? Check::State::kPassed : Check::State::kFailed,
-          std::to_string(shown.without_prompt) + " of " + std::to_string(shown.answers) +
-              " answers come without the prompt they were given"};
+void add_checks(const Shown& shown, const scan::Tests& tests, TupleFinding& finding) {
+  finding.add({"prompts-given",
+               shown.without_prompt == 0 ? Check::State::kPassed : Check::State::kFailed,
+               std::to_string(shown.without_prompt) + " of " + std::to_string(shown.answers) +
+                   " answers come without the prompt they were given"});
+  if (shown.ids.empty()) return;
+  RoundTrip trip(tests.tokenizers.front().get());
+  for (const std::vector<TokenId>& ids : shown.ids) trip.add(ids);
+  finding.add(trip.check());
 }
 
 text::ReaderOptions of_audit(text::ReaderOptions reader) {
@@ -57,12 +64,18 @@ Result<Shown> read_prompts(const std::vector<std::string>& inputs,
                            const text::ReaderOptions& reader) {
   Shown out;
   std::set<std::array<std::uint8_t, 32>> known;
+  std::uint64_t ids = 0;
   for (const std::string& input : inputs) {
     COUNTERMARK_TRY(const auto documents, text::open_documents(input, of_audit(reader)));
     for (;;) {
       COUNTERMARK_TRY(std::optional<text::Document> answer, documents->next());
       if (!answer) break;
       ++out.answers;
+      for (const text::Segment& segment : answer->segments)
+        if (segment.scored && segment.is_ids && ids < kIdsLookedAt) {
+          ids += segment.ids.size();
+          out.ids.push_back(segment.ids);
+        }
       std::erase_if(answer->segments, std::not_fn(is_shown));
       out.without_prompt += answer->segments.empty() ? 1U : 0U;
       if (answer->segments.empty() || !known.insert(sha256(name_of(answer->segments))).second)
@@ -90,7 +103,7 @@ Result<TupleFinding> closed_model(const scan::Tests& tests, const Shown& shown,
   COUNTERMARK_TRY(TupleFinding out, judge_tuples(tests, scanned->tape, std::move(scanned->summary),
                                                  options.tuples, policy));
   out.add(echo_check(out.summary.dropped.front(), out.summary.tuples.front()));
-  out.add(prompts_check(shown));
+  add_checks(shown, tests, out);
   return out;
 }
 

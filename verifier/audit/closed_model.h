@@ -23,6 +23,8 @@ struct Shown {
   std::vector<text::Document> prompts{};  // each once; no segment is scored
   std::uint64_t answers = 0;
   std::uint64_t without_prompt = 0;  // of the answers
+  // Those that were given as ids: the first, of a million tokens together.
+  std::vector<std::vector<TokenId>> ids{};
 };
 
 // The suspect answers with the last turn of its role; what stands before it was shown to it,
@@ -44,8 +46,9 @@ struct ClosedOptions {
 inline constexpr double kMostEcho = 0.5;
 Check echo_check(const detect::Dropped& dropped, std::uint64_t scored);
 
-// Without what a suspect was shown nobody can tell what it repeats.
-Check prompts_check(const Shown& shown);
+// Without what a suspect was shown nobody can tell what it repeats; and whether ids, where they
+// were given, are of the profile's tokenizer.
+void add_checks(const Shown& shown, const scan::Tests& tests, TupleFinding& finding);
 
 // `tests` holds one test, whose shown material includes the prompts.
 Result<TupleFinding> closed_model(const scan::Tests& tests, const Shown& shown,

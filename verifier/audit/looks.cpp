@@ -2,32 +2,17 @@
 #include "verifier/audit/looks.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "verifier/io/file.h"
 #include "verifier/io/storage.h"
-#include "verifier/text/json_lines.h"
 #include "watermark/json.h"
 #include "watermark/prf/hash.h"
 #include "watermark/prf/long_hash.h"
 
 namespace countermark::audit {
 namespace {
-
-using LooksReader = text::JsonLinesReader<Look, parse_look, std::size_t{1} << 16>;
-
-std::string digest_of(std::string_view line) { return to_hex(sha256(std::string(line))); }
-
-Result<std::string> digest(const JsonDocument& record, const char* pointer) {
-  COUNTERMARK_TRY(std::string out, record.string_at(pointer));
-  if (out.size() != 64 || out.find_first_not_of("0123456789abcdef") != std::string::npos)
-    return fail(record.error_at(pointer, ErrorCode::kInvalidInput, "expected a SHA-256"));
-  return out;
-}
 
 Result<std::int64_t> units(const JsonDocument& record, const std::string& name) {
   const auto& value = record.root().find(name);
@@ -76,10 +61,10 @@ Result<Look> parse_look(std::string_view line) {
     return fail(record.error_at("/schema", ErrorCode::kUnsupported,
                                 "expected '" + std::string(kLooksSchema) + "'"));
   Look out;
-  COUNTERMARK_TRY(out.previous, digest(record, "/previous"));
-  COUNTERMARK_TRY(out.settings, digest(record, "/settings"));
+  COUNTERMARK_TRY(out.previous, digest_at(record, "/previous"));
+  COUNTERMARK_TRY(out.settings, digest_at(record, "/settings"));
   COUNTERMARK_TRY(out.bytes, record.unsigned_at("/bytes", 0, INT64_MAX));
-  COUNTERMARK_TRY(out.answers, digest(record, "/answers"));
+  COUNTERMARK_TRY(out.answers, digest_at(record, "/answers"));
   COUNTERMARK_TRY(out.scored, record.unsigned_at("/scored", 0, INT64_MAX));
   COUNTERMARK_TRY(out.e_value, units(record, "eUnits"));
   COUNTERMARK_TRY(out.most_e_value, units(record, "mostEUnits"));
@@ -87,60 +72,32 @@ Result<Look> parse_look(std::string_view line) {
 }
 
 Result<Looks> Looks::open(const std::string& path) {
-  Looks out(path);
-  out.last_ = digest_of("");
-  std::error_code error;
-  if (!std::filesystem::exists(path, error)) return out;
-  COUNTERMARK_TRY(LooksReader reader, LooksReader::open(path));
-  for (;;) {
-    COUNTERMARK_TRY(const std::optional<Look> look, reader.next());
-    if (!look) return out;
-    if (look->previous != out.last_)
-      return fail(Error{ErrorCode::kInvalidInput,
-                        "does not follow from the line before it: a look was changed or left out",
-                        path, "record " + std::to_string(out.looks_.size() + 1)});
-    const std::string line = to_json_line(*look);
-    out.text_ += line;
-    out.last_ = digest_of(line);
-    out.looks_.push_back(*look);
-  }
+  COUNTERMARK_TRY(LookChain chain, LookChain::open(path));
+  return Looks(std::move(chain));
 }
 
 Status Looks::check(const std::string& settings, const std::string& answers) const {
-  if (looks_.empty()) return {};
-  const Look& last = looks_.back();
+  if (looks().empty()) return {};
+  const Look& last = looks().back();
   if (last.settings != settings)
     return fail(Error{ErrorCode::kMismatch,
                       "has looks under other settings (key, profile, claim, alpha, quoted works or "
                       "how answers are read): a bet cannot be changed",
-                      path_});
+                      chain_.path()});
   std::uint64_t bytes = last.bytes;
   COUNTERMARK_TRY(const std::string found, digest_of_first(answers, bytes));
   if (bytes != last.bytes || found != last.answers)
     return fail(Error{ErrorCode::kMismatch,
                       "does not begin with the " + std::to_string(last.bytes) + " bytes that " +
-                          path_ + " has seen: answers may only be added",
+                          chain_.path() + " has seen: answers may only be added",
                       answers});
   return {};
 }
 
 Status Looks::add(Look look, const std::string& answers) {
-  look.previous = last_;
   look.bytes = UINT64_MAX;
   COUNTERMARK_TRY(look.answers, digest_of_first(answers, look.bytes));
-  const std::string line = to_json_line(look);
-  const std::string partial = path_ + ".part";
-  {
-    std::ofstream file(partial, std::ios::binary | std::ios::trunc);
-    file << text_ << line;
-    file.close();
-    if (!file || std::rename(partial.c_str(), path_.c_str()) != 0)
-      return fail(Error{ErrorCode::kIo, "cannot be written", path_});
-  }
-  text_ += line;
-  last_ = digest_of(line);
-  looks_.push_back(std::move(look));
-  return {};
+  return chain_.add(std::move(look));
 }
 
 }  // namespace countermark::audit

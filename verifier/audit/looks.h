@@ -10,8 +10,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "verifier/audit/chain.h"
 #include "watermark/error.h"
 
 namespace countermark::audit {
@@ -45,15 +47,14 @@ class Looks {
   // Puts a look behind the others; its `previous`, `bytes` and `answers` are set here.
   Status add(Look look, const std::string& answers);
 
-  const std::vector<Look>& looks() const noexcept { return looks_; }
+  const std::vector<Look>& looks() const noexcept { return chain_.records(); }
 
  private:
-  explicit Looks(std::string path) : path_(std::move(path)) {}
+  using LookChain = Chain<Look, parse_look, to_json_line>;
 
-  std::string path_;
-  std::vector<Look> looks_{};
-  std::string text_{};  // all lines
-  std::string last_{};  // digest of the last line
+  explicit Looks(LookChain chain) : chain_(std::move(chain)) {}
+
+  LookChain chain_;
 };
 
 }  // namespace countermark::audit

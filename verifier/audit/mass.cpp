@@ -45,8 +45,11 @@ Result<std::vector<ReadText>> read_all(const std::string& path) {
     for (std::size_t place = 0; place < text.ids.size(); ++place) {
       mass_weights(std::span(candidates.log_probs).subspan(place * top_k, top_k),
                    std::span(text.weights).subspan(place * top_k, top_k));
-      for (std::size_t rank = 0; rank < top_k; ++rank)
-        text.ranks[rank].push_back(candidates.ids[place * top_k + rank]);
+      for (std::size_t rank = 0; rank < top_k; ++rank) {
+        const TokenId id = candidates.ids[place * top_k + rank];
+        if (id == kNoToken) text.weights[place * top_k + rank] = 0;
+        text.ranks[rank].push_back(id == kNoToken ? text.ids[place] : id);
+      }
     }
   }
 }

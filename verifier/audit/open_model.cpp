@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "verifier/audit/round_trip.h"
 #include "verifier/io/temporary_folder.h"
 #include "verifier/scan/batch_scorer.h"
 #include "verifier/scan/scanner.h"
@@ -40,12 +41,14 @@ Result<Read> read_all(const scan::Tests& tests, const std::string& path, bool is
     for (;;) {
       COUNTERMARK_TRY(std::optional<text::Document> document, reader.next());
       if (!document) break;
-      if (!is_predicted) document->segments.front().predicted.clear();
+      text::Segment& segment = document->segments.front();
+      if (!is_predicted) segment.predicted.clear();
+      if (!is_predicted) segment.unpredicted.clear();
       batch.clear(tests, channels, scoring.sample_tokens);
       COUNTERMARK_CHECK(scorer.score(*document, 0, batch));
       COUNTERMARK_CHECK(put(batch, channels, writer));
       summary += batch.summary;
-      if (options.progress) options.progress(document->segments.front().ids.size());
+      if (options.progress) options.progress(segment.ids.size());
     }
   }
   return Read{std::move(folder), std::move(tape), std::move(summary)};
@@ -53,13 +56,26 @@ Result<Read> read_all(const scan::Tests& tests, const std::string& path, bool is
 
 }  // namespace
 
-Check tokenizer_check(const scan::Tests& tests, const PredictionsHeader& header) {
-  const auto& tokenizer = tests.tokenizers.front();
-  const bool is_same = tokenizer != nullptr && header.tokenizer_sha256 == tokenizer->sha256();
-  return {"tokenizer", is_same ? Check::State::kPassed : Check::State::kNotRun,
-          is_same ? "the ids are of the profile's tokenizer"
-                  : "the ids come from another tokenizer file than the profile's: if they differ, "
-                    "nothing will be found"};
+Result<std::vector<Check>> checks_of_ids(const scan::Tests& tests, const std::string& predictions) {
+  COUNTERMARK_TRY(PredictionsReader reader, PredictionsReader::open(predictions));
+  RoundTrip trip(tests.tokenizers.front().get());
+  std::uint64_t places = 0;
+  std::uint64_t unpredicted = 0;
+  for (;;) {
+    COUNTERMARK_TRY(const std::optional<text::Document> document, reader.next());
+    if (!document) break;
+    const text::Segment& read = document->segments.front();
+    trip.add(read.ids);
+    places += read.ids.size() - 1;
+    unpredicted += read.unpredicted.size();
+  }
+  std::vector<Check> out = {trip.check()};
+  if (reader.header().aligned_from)
+    out.push_back({"alignment", Check::State::kPassed,
+                   "the suspect has another tokenizer: " + std::to_string(places - unpredicted) +
+                       " of its " + std::to_string(places) +
+                       " predictions are one token of the profile's"});
+  return out;
 }
 
 Result<Check> reading_check(const scan::Tests& tests, const std::string& predictions,
@@ -77,14 +93,14 @@ Result<Check> reading_check(const scan::Tests& tests, const std::string& predict
 
 Result<TupleFinding> open_model(const scan::Tests& tests, const std::string& predictions,
                                 const OpenOptions& options, const AuditPolicy& policy) {
-  COUNTERMARK_TRY(const PredictionsReader reader, PredictionsReader::open(predictions));
   COUNTERMARK_TRY(Read predicted, read_all(tests, predictions, true, options));
   COUNTERMARK_TRY(
       TupleFinding out,
       judge_tuples(tests, predicted.tape, std::move(predicted.summary), options.tuples, policy));
   COUNTERMARK_TRY(Check reading, reading_check(tests, predictions, options, policy));
   out.add(std::move(reading));
-  out.add(tokenizer_check(tests, reader.header()));
+  COUNTERMARK_TRY(std::vector<Check> of_ids, checks_of_ids(tests, predictions));
+  for (Check& check : of_ids) out.add(std::move(check));
   return out;
 }
 

@@ -12,6 +12,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
+#include <vector>
 
 #include "verifier/audit/predictions.h"
 #include "verifier/audit/tuple_finding.h"
@@ -28,8 +30,9 @@ struct OpenOptions {
 // thousand audits.
 inline constexpr double kReadingLevel = 1e-3;
 
-// Whether the ids are of the profile's tokenizer.
-Check tokenizer_check(const scan::Tests& tests, const PredictionsHeader& header);
+// Whether the ids that were read are of the profile's tokenizer, and, where the suspect has
+// another, how many of its predictions are. Reads the file once.
+Result<std::vector<Check>> checks_of_ids(const scan::Tests& tests, const std::string& predictions);
 
 // Whether the text itself looks like chance.
 Result<Check> reading_check(const scan::Tests& tests, const std::string& predictions,

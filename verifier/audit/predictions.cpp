@@ -109,6 +109,9 @@ Result<PredictionsHeader> parse_json(const JsonDocument& header) {
   if (metadata.contains("inputSha256")) {
     COUNTERMARK_TRY(out.input_sha256, header.string_at("/__metadata__/inputSha256"));
   }
+  if (metadata.contains("alignedFrom")) {
+    COUNTERMARK_TRY(out.aligned_from, header.string_at("/__metadata__/alignedFrom"));
+  }
   COUNTERMARK_TRY(out.data, Layout(header, out).read());
   return out;
 }
@@ -216,9 +219,10 @@ Status PredictionsReader::add_candidates() {
   sorted_.assign(predicted_.begin() + static_cast<std::ptrdiff_t>(first),
                  predicted_.begin() + static_cast<std::ptrdiff_t>(first + header_.top_k));
   candidates_.ids.insert(candidates_.ids.end(), sorted_.begin(), sorted_.end());
+  std::erase(sorted_, kNoToken);
   std::sort(sorted_.begin(), sorted_.end());
   if (std::adjacent_find(sorted_.begin(), sorted_.end()) != sorted_.end() ||
-      sorted_.back() > kMostId)
+      (!sorted_.empty() && sorted_.back() > kMostId))
     return fail(bad_row("expected predictions that differ and are not negative"));
   for (std::size_t i = first; i < first + header_.top_k; ++i) {
     const auto log_prob = std::bit_cast<float>(log_probs_[i]);
@@ -248,7 +252,7 @@ Result<std::optional<text::Document>> PredictionsReader::next() {
     if (row_ == first_ + ids_.size() || ids_.empty()) COUNTERMARK_CHECK(read_rows());
     const auto at = static_cast<std::size_t>(row_ - first_);
     const TokenId first = predicted_[at * header_.top_k];
-    if (documents_[at] > kMostId || ids_[at] > kMostId || first > kMostId)
+    if (documents_[at] > kMostId || ids_[at] > kMostId || (first > kMostId && first != kNoToken))
       return fail(bad_row("expected numbers that are not negative"));
     if (number && documents_[at] != *number) {
       if (documents_[at] < *number) return fail(bad_row("expected documents in their order"));
@@ -257,7 +261,10 @@ Result<std::optional<text::Document>> PredictionsReader::next() {
     number = documents_[at];
     if (positions_[at] != segment.ids.size())
       return fail(bad_row("expected the positions of a document in their order, from 0"));
-    segment.predicted.push_back(segment.ids.empty() ? ids_[at] : predicted);
+    const bool is_predicted = !segment.ids.empty() && predicted != kNoToken;
+    if (!is_predicted && !segment.ids.empty())
+      segment.unpredicted.push_back(static_cast<std::uint32_t>(segment.ids.size()));
+    segment.predicted.push_back(is_predicted ? predicted : ids_[at]);
     if (all && segment.ids.empty()) add_no_candidates(ids_[at]);
     segment.ids.push_back(ids_[at]);
     predicted = first;

@@ -24,6 +24,9 @@ struct PredictionsHeader {
   std::string read_sha256{};  // of the tokens that were read
   // Of the file they came from, by which a plan names it; older files do not say.
   std::optional<std::string> input_sha256{};
+  // The suspect's own tokenizer where that is another one: its tokens were brought to those that it
+  // read by the text that both spell.
+  std::optional<std::string> aligned_from{};
   std::uint64_t rows = 0;   // tokens
   std::uint32_t top_k = 0;  // predictions at each
   std::uint64_t data = 0;   // byte offset of the first tensor
@@ -36,9 +39,12 @@ Result<PredictionsHeader> parse_predictions_header(std::string_view bytes, std::
 // Longer headers are refused.
 inline constexpr std::uint64_t kLongestPredictionsHeader = std::uint64_t{1} << 20;
 
-// What was predicted for each place of a document, topK tokens a place: distinct ones, with the
-// natural logarithms of their probabilities. For the first place nothing was; its row repeats the
-// id that stands there, with probabilities of 0.
+// A token of the suspect's that is none of the tokenizer's that the text is in.
+inline constexpr TokenId kNoToken = 0xffff'ffff;
+
+// What was predicted for each place of a document, topK tokens a place: distinct ones and kNoToken,
+// with the natural logarithms of their probabilities. For the first place nothing was; its row
+// repeats the id that stands there, with probabilities of 0.
 struct Candidates {
   std::vector<TokenId> ids{};
   std::vector<float> log_probs{};
@@ -54,7 +60,8 @@ class PredictionsReader {
 
   // The next document, nothing at the end. Its one segment holds the ids and, at each place, the
   // most probable token that was predicted for it; at the first, for which nothing was, the id
-  // itself. kInvalidInput with the offset for rows that are not in order.
+  // itself; and so where that token is kNoToken, but then the place is `unpredicted`.
+  // kInvalidInput with the offset for rows that are not in order.
   Result<std::optional<text::Document>> next();
 
   // Of the document that next() gave last. kInvalidInput there for tokens that stand twice in a

@@ -241,6 +241,7 @@ ordered_json sequence_json(const TupleTest& of) {
                     {"repeatedContext", dropped.repeated_context + sequence.walk.repeated},
                     {"promptContext", dropped.prompt_context},
                     {"repeatedTuple", dropped.repeated_tuple},
+                    {"unpredicted", sequence.walk.unpredicted},
                     {"notLogged", sequence.walk.not_logged},
                     {"behindThePlanned", sequence.walk.behind_the_first}};
   out.update(decided_json(finding.result.finding.evidence, by_bet));
@@ -462,6 +463,11 @@ std::string to_json(const Audit& audit) {
   out["alpha"] = audit.alpha.to_string();
   out["account"] = audit.account ? ordered_json(*audit.account) : ordered_json(nullptr);
   out["looks"] = audit.looks == 0 ? ordered_json(nullptr) : ordered_json(audit.looks);
+  out["ledger"] = nullptr;
+  if (audit.ledger)
+    out["ledger"] = {{"analysis", audit.ledger->number},
+                     {"analyses", audit.ledger->analyses},
+                     {"parts", audit.ledger->parts}};
   out["tests"] = ordered_json::array();
   for (const TestKind kind : kTestKinds) {
     if (kind == TestKind::kServedResponse && audit.served)

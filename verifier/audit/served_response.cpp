@@ -144,6 +144,11 @@ std::vector<Check> ServedResponse::log_checks() const {
   return out;
 }
 
+void ServedFinding::add(Check check) {
+  if (check.state == Check::State::kFailed) verdict = detect::Verdict::kWithheld;
+  checks.push_back(std::move(check));
+}
+
 ServedFinding ServedResponse::finish(const AuditPolicy& policy) const {
   ServedFinding out;
   out.ranks = ranks_;

@@ -58,6 +58,9 @@ struct ServedFinding {
   // Prompts by how many of its regenerations a served answer is above (two ties count as one), by
   // how many it has: what is drawn.
   std::map<std::size_t, std::vector<std::uint64_t>> above{};
+
+  // A failed check withholds the verdict.
+  void add(Check check);
 };
 
 // Scores first, then transcripts. Memory: a few hundred bytes a score, some 50 a transcript.

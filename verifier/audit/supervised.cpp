@@ -57,17 +57,21 @@ Exhibit exhibit_of(text::Segment&& read, std::size_t answer, std::vector<std::ui
   const auto split = static_cast<std::ptrdiff_t>(read.ids.size() - answer);
   Exhibit out{{}, std::move(slots)};
   if (split > 0)
-    out.text.push_back(TokenSegment{{read.ids.begin(), read.ids.begin() + split}, false, {}});
-  out.text.push_back(TokenSegment{{read.ids.begin() + split, read.ids.end()},
-                                  true,
-                                  {read.predicted.begin() + split, read.predicted.end()}});
+    out.text.push_back(TokenSegment{{read.ids.begin(), read.ids.begin() + split}, false});
+  TokenSegment& own =
+      out.text.emplace_back(TokenSegment{{read.ids.begin() + split, read.ids.end()},
+                                         true,
+                                         {read.predicted.begin() + split, read.predicted.end()}});
+  for (const std::uint32_t place : read.unpredicted)
+    if (place >= read.ids.size() - answer)
+      own.unpredicted.push_back(place - static_cast<std::uint32_t>(split));
   return out;
 }
 
 Exhibit exhibit_of(const text::Transcript& transcript) {
   Exhibit out{{}, transcript.slots};
-  if (transcript.prompt_ids) out.text.push_back(TokenSegment{*transcript.prompt_ids, false, {}});
-  out.text.push_back(TokenSegment{transcript.ids, true, {}});
+  if (transcript.prompt_ids) out.text.push_back(TokenSegment{*transcript.prompt_ids, false});
+  out.text.push_back(TokenSegment{transcript.ids, true});
   return out;
 }
 
@@ -84,7 +88,7 @@ Check log_check(const LogCounts& counts) {
 Result<Check> marked_check(const scan::Tests& tests, const Material& material) {
   Material own{Order::kAsRead, material.texts, {}};
   for (Exhibit& each : own.texts)
-    for (TokenSegment& segment : each.text) segment.predicted.clear();
+    for (TokenSegment& segment : each.text) segment = {std::move(segment.ids), segment.scored};
   COUNTERMARK_TRY(const Walk walked, walk(*tests.tests.front(), own, std::nullopt));
   const stats::PValue p = walked.all.most.p_value();
   const bool is_marked = p.to_double() <= kReadingLevel;

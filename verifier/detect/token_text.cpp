@@ -19,6 +19,7 @@ Status DocumentTokenizer::tokenize(const text::Document& document, TokenText& ou
     const text::Segment& segment = document.segments[i];
     out[i].scored = segment.scored;
     out[i].predicted = segment.predicted;
+    out[i].unpredicted = segment.unpredicted;
     if (!segment.is_ids && tokenizer_ == nullptr)
       return fail(Error{ErrorCode::kMismatch,
                         "the profile has no tokenizer: only token ids can be read", document.input,
@@ -60,6 +61,10 @@ std::array<std::uint8_t, 32> digest_of(const TokenText& text) {
     if (segment.predicted.empty()) continue;
     message += 'R';
     for (const TokenId id : segment.predicted) append_le32(message, id);
+    if (segment.unpredicted.empty()) continue;
+    message += 'U';
+    append_le32(message, static_cast<std::uint32_t>(segment.unpredicted.size()));
+    for (const std::uint32_t place : segment.unpredicted) append_le32(message, place);
   }
   return sha256(message);
 }

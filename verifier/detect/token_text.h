@@ -20,6 +20,7 @@ struct TokenSegment {
   bool scored = true;
   // As in text::Segment.
   std::vector<TokenId> predicted{};
+  std::vector<std::uint32_t> unpredicted{};
 
   // Which tokens have scores, each at the context that `ids` give it.
   TokenSpan scored_ids() const noexcept { return predicted.empty() ? ids : predicted; }

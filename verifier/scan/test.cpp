@@ -19,6 +19,40 @@ Tally Sheet::tally(std::size_t lane) const noexcept {
           std::accumulate(scores[lane].begin(), scores[lane].end(), std::uint64_t{0})};
 }
 
+std::vector<std::uint64_t> unpredicted_places(const TokenText& text) {
+  std::vector<std::uint64_t> out;
+  std::uint64_t before = 0;
+  for (const detect::TokenSegment& segment : text) {
+    if (!segment.scored) continue;
+    for (const std::uint32_t place : segment.unpredicted) out.push_back(before + place);
+    before += segment.ids.size();
+  }
+  return out;
+}
+
+Result<Reading> Scorer::score(const TokenText& text, std::vector<Sheet>& sheets) {
+  COUNTERMARK_TRY(const Reading reading, score_all(text, sheets));
+  const std::vector<std::uint64_t> unpredicted = unpredicted_places(text);
+  if (unpredicted.empty()) return reading;
+  std::vector<std::uint8_t> kept;
+  const auto keep = [&kept](auto& column) {
+    std::size_t size = 0;
+    for (std::size_t i = 0; i < column.size(); ++i)
+      if (kept[i] != 0) column[size++] = column[i];
+    column.resize(size);
+  };
+  for (Sheet& sheet : sheets) {
+    kept.clear();
+    for (const std::uint64_t place : sheet.positions)
+      kept.push_back(!std::binary_search(unpredicted.begin(), unpredicted.end(), place));
+    keep(sheet.fingerprints);
+    keep(sheet.positions);
+    for (std::vector<std::uint32_t>& lane : sheet.scores) keep(lane);
+    if (!sheet.contexts.empty()) keep(sheet.contexts);
+  }
+  return reading;
+}
+
 namespace {
 
 // Of two keys' weights together: a score is below 2^20 ln 2^32 < 2^25.
@@ -102,7 +136,8 @@ class NativeScorer final : public Scorer {
       if (!segment.scored) tape_.exclude_always(segment.ids);
   }
 
-  Result<Reading> score(const TokenText& text, std::vector<Sheet>& sheets) override {
+ private:
+  Result<Reading> score_all(const TokenText& text, std::vector<Sheet>& sheets) override {
     tape_.clear();
     for (const detect::TokenSegment& segment : text)
       if (!segment.scored) tape_.exclude(segment.ids);
@@ -123,7 +158,6 @@ class NativeScorer final : public Scorer {
     return Reading{tape_.tokens(), tape_.dropped()};
   }
 
- private:
   const NativeTest* test_;
   Columns columns_;
   detect::Tape tape_;
@@ -182,7 +216,8 @@ class ForeignScorer final : public Scorer {
 
   void exclude(const TokenText& text) override { shown_.add(test_->mark_->profile(), text); }
 
-  Result<Reading> score(const TokenText& text, std::vector<Sheet>& sheets) override {
+ private:
+  Result<Reading> score_all(const TokenText& text, std::vector<Sheet>& sheets) override {
     COUNTERMARK_TRY(const detect::ForeignTuples tuples,
                     detect::collect(test_->mark_->profile(), text, shown_));
     const detect::ForeignScores scored = detect::score(*test_->mark_, tuples);
@@ -203,7 +238,6 @@ class ForeignScorer final : public Scorer {
     return out;
   }
 
- private:
   const ForeignTest* test_;
   Columns columns_;
   detect::ShownContexts shown_;

@@ -71,10 +71,17 @@ class Scorer {
   // Contexts in these segments that are not scored are scored in no text to come.
   virtual void exclude(const detect::TokenText& text) = 0;
 
-  // The tuples of a text and their scores, a sheet a channel. kMismatch for ids that the profile's
-  // vocabulary does not have. O(tokens x lanes).
-  virtual Result<Reading> score(const detect::TokenText& text, std::vector<Sheet>& sheets) = 0;
+  // The tuples of a text and their scores, a sheet a channel; none where nothing was predicted.
+  // kMismatch for ids that the profile's vocabulary does not have. O(tokens x lanes).
+  Result<Reading> score(const detect::TokenText& text, std::vector<Sheet>& sheets);
+
+ private:
+  // At all places.
+  virtual Result<Reading> score_all(const detect::TokenText& text, std::vector<Sheet>& sheets) = 0;
 };
+
+// Places of a text at which nothing was predicted, counted over all scored tokens. Rising.
+std::vector<std::uint64_t> unpredicted_places(const detect::TokenText& text);
 
 // Immutable; may be used by many threads at once.
 class Test {

@@ -26,6 +26,9 @@ struct Segment {
   // Of ids that a suspect model read: what it expected at the place of each, which is scored in its
   // place. As many as ids, or none.
   std::vector<TokenId> predicted{};
+  // Where it expected no token of these: there `predicted` has the text's own, which is not scored.
+  // Rising.
+  std::vector<std::uint32_t> unpredicted{};
 };
 
 struct Document {
