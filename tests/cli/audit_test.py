@@ -330,7 +330,7 @@ class AuditTest(ProgramTest):
         self.assertEqual(found["verdict"], "detected")
         self.assertEqual(len((self.folder / "ledger.jsonl").read_text().splitlines()), 3)
         self.refused(3, "audit", "--answers", "answers.jsonl", "-k", self.key, "--decoys", 0, "--ledger", "ledger.jsonl",
-                     "--alpha", 1e-3, says=("ledger.jsonl", "1e-6"))
+                     "--alpha", 1e-3, says=("ledger.jsonl", "at alpha 1.0000"))
         served = self.audit("--scores", self.lines("scores.jsonl", scores(60, 0.5)), "--ledger", "ledger.jsonl")
         self.assertEqual(served["ledger"], {"analysis": 4, "analyses": 4, "parts": 20})
         without = self.audit("--answers", "answers.jsonl", "-k", self.key, "--decoys", 0)
