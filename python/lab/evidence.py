@@ -25,6 +25,9 @@ SUPERVISED_CLOSED = "supervised-closed"
 MARKED_OPEN = "marked-open"
 OPEN = "unsupervised-open"
 CLOSED = "unsupervised-closed"
+# No tests, but the checks of one: does text look learned? A student's answers, and the teacher's passed on as its own.
+LEARNED = "learned"
+PASSED_ON = "passed-on"
 KINDS = (SERVED, SUPERVISED_OPEN, OPEN, MARKED_OPEN, SUPERVISED_CLOSED, CLOSED)
 
 
@@ -107,6 +110,9 @@ class Audit:
 def audits(cell: Cell) -> list[Audit]:
     """Those of a cell. A null student's log has a key; the other analyses are under keys that marked nothing."""
     own = [Audit(kind, cell.log.mark, cell.log.key, 1000) for kind in KINDS]
+    own.append(Audit(LEARNED, cell.log.mark, cell.log.key, 0))
+    if cell.share == 100 and not cell.attack and not cell.is_null:
+        own.append(Audit(PASSED_ON, cell.log.mark, cell.log.key, 0))
     if cell.log.accounts:
         return [replace(own[1], account=f"{part}-{number}", decoys=0)
                 for part in ("served", "fresh") for number in range(cell.log.accounts)]
@@ -127,6 +133,8 @@ def flags_of(kind: str, evidence: Path, learned: Path) -> list[str]:
         MARKED_OPEN: ["--marked-predictions", str(evidence / "marked.safetensors")],
         SUPERVISED_CLOSED: [*log, *answers, str(evidence / "asked.jsonl")],
         CLOSED: [*answers, str(evidence / "fresh.jsonl")],
+        LEARNED: [*answers, str(evidence / "fresh.jsonl")],
+        PASSED_ON: ["--text-field", "text", "--answers", str(learned)],
     }[kind]
 
 
@@ -138,10 +146,10 @@ def judge(lab: Laboratory, cell: Cell, audit: Audit, say: Say) -> dict[str, Any]
         say(f"audits {audit.kind} {audit.account}")
         command = [lab.program, "audit", "--json"]
         learned, given = folder / "learned.jsonl", flags_of(audit.kind, evidence, folder / "learned.jsonl")
-        is_fresh = audit.account.startswith("fresh")
+        is_fresh = audit.account.startswith("fresh") or audit.kind == PASSED_ON
         records = read_lines(teach(lab, cell.log, say) / ("fresh.jsonl" if is_fresh else "served.jsonl"))
         write_lines(learned, records if is_fresh else records[:cell.learned or len(records)])
-        if is_fresh:  # of an account that nothing was learned of
+        if audit.account.startswith("fresh"):  # of whom nothing was learned
             given[-1] = str(evidence / "marked.safetensors")
         if audit.account:
             command += ["--account", audit.account]
@@ -157,5 +165,6 @@ def judge(lab: Laboratory, cell: Cell, audit: Audit, say: Say) -> dict[str, Any]
     if not folder.is_dir():
         return None
     found = json.loads((folder / "audit.json").read_text(encoding="utf-8"))
-    test: dict[str, Any] = next(test for test in found["tests"] if test["test"] == audit.kind)
+    kind = CLOSED if audit.kind in (LEARNED, PASSED_ON) else audit.kind
+    test: dict[str, Any] = next(test for test in found["tests"] if test["test"] == kind)
     return test

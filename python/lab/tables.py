@@ -11,7 +11,7 @@ from statistics import NormalDist, mean
 from typing import Any
 
 from cells import Cell
-from evidence import KINDS, SERVED, Audit, audits, judge
+from evidence import KINDS, LEARNED, PASSED_ON, SERVED, Audit, audits, judge
 from laboratory import Laboratory
 
 ALPHA, POWER = 1e-6, 0.9
@@ -167,6 +167,19 @@ def of_nulls(found: list[Finding]) -> str:
                   "mean p", "mean effect"], lines)
 
 
+def of_learned(found: list[Finding]) -> str:
+    """What the check `learned` makes of answers: of students, and of the teacher's that are passed on as a student's."""
+    lines = []
+    for kind, whose in ((LEARNED, ""), (PASSED_ON, ": the teacher's own answers")):
+        for each in found:
+            check = next((check for check in each.test["checks"] if check["check"] == "learned"), None)
+            if each.audit.kind == kind and check is not None and " above chance" in check["detail"]:
+                detail = check["detail"].removeprefix("scores above chance: ").split(": ")[0]
+                lines.append([row_name(each.cell) + whose, str(each.cell.seed),
+                              "yes" if check["state"] == "passed" else "no", detail])
+    return table(["answers", "seed", "look learned", "scores above chance"], lines) if lines else ""
+
+
 def of_accounts(found: list[Finding]) -> str:
     """What each account's own layer says: of accounts whose answers were learned, and of others under the same key."""
     rows: dict[tuple[int, str], list[dict[str, Any]]] = {}
@@ -193,6 +206,8 @@ def tables(lab: Laboratory, cells: list[Cell]) -> str:
         some = [each for each in found if each.audit.kind == kind and each.cell.group not in "af"]
         if some:
             parts.append(f"### {kind}\n\n{of_kind(kind, some)}")
+    if learned := of_learned(found):
+        parts.append(f"### Learned, or passed on?\n\n{learned}")
     accounts = [each for each in found if each.audit.account]
     if accounts:
         parts.append(f"### supervised-open, the account's own layer\n\n{of_accounts(accounts)}")

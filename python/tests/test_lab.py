@@ -83,7 +83,7 @@ class Running(Case):
                 for audit in evidence.audits(tiny(scheme)):
                     test = evidence.judge(self.lab(), tiny(scheme), audit, silent)
                     found.append((test or {})["test"])
-        self.assertEqual(found, 3 * list(evidence.KINDS))
+        self.assertEqual(found, 3 * [*evidence.KINDS, evidence.CLOSED, evidence.CLOSED])
         with mock.patch.object(laboratory.os, "rename", side_effect=AssertionError("made twice")):
             for audit in evidence.audits(tiny("native")):
                 evidence.judge(self.lab(), tiny("native"), audit, silent)

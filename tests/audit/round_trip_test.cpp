@@ -3,10 +3,17 @@
 
 #include <gtest/gtest.h>
 
-#include <numeric>
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "tests/support/random_numbers.h"
+#include "verifier/io/file.h"
 
 namespace countermark::audit {
 namespace {
@@ -85,6 +92,45 @@ TEST_F(RoundTripTest, WithoutATokenizerNobodyKnows) {
   little.add(ids);
   little.add(ids);
   EXPECT_EQ(little.tokens(), ids.size());
+}
+
+// Real tokenizers, each reading the others' ids of the same paragraphs.
+TEST(RoundTripOfTokenizers, IdsOfAnotherOneAreSeen) {
+  const char* const folder = std::getenv("COUNTERMARK_TEST_DATA");
+  const std::filesystem::path files =
+      std::filesystem::path(folder != nullptr ? folder : COUNTERMARK_SOURCE_DIR "/../shared/data");
+  if (!std::filesystem::exists(files / "tokenizers")) GTEST_SKIP() << "no tokenizers in " << files;
+  std::map<std::string, std::unique_ptr<const text::Tokenizer>> tokenizers;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(files / "tokenizers"))
+    if (auto read = text::load_tokenizer(entry.path().string()))
+      tokenizers.emplace(entry.path().filename().string(), *std::move(read));
+  ASSERT_GT(tokenizers.size(), 5U);
+  const std::string all = io::read_file(COUNTERMARK_SOURCE_DIR "/docs/mark.md").value();
+  std::vector<std::string> texts;
+  for (std::size_t at = 0; at < all.size();) {
+    const std::size_t end = std::min(all.find("\n\n", at), all.size());
+    if (end - at > 200) texts.push_back(all.substr(at, end - at));
+    at = end + 2;
+  }
+  double most = 0;
+  for (const auto& [name, of] : tokenizers)
+    for (const auto& [other, by] : tokenizers) {
+      RoundTrip trip(by.get());
+      bool is_same = true;
+      for (const std::string& each : texts) {
+        const auto ids = of->encode(each).value();
+        trip.add(ids);
+        is_same = is_same && by->encode(each).value() == ids;
+      }
+      const double share = static_cast<double>(trip.same()) / static_cast<double>(trip.tokens());
+      if (is_same) {
+        EXPECT_NE(trip.check().state, Check::State::kFailed) << name;
+      } else if (trip.check().state != Check::State::kNotRun) {
+        EXPECT_LT(share, kRoundTrip) << name << " read by " << other;
+        most = std::max(most, share);
+      }
+    }
+  std::printf("another tokenizer's ids: %.1f %% come back at most\n", 100 * most);
 }
 
 }  // namespace

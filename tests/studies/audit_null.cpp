@@ -10,9 +10,10 @@
 // of evidence has any, and a student that learned from text under other keys. Everything goes
 // through the functions of the command line.
 //
-// Usage: study_audit_null DECOYS AUDITS
+// Usage: study_audit_null DECOYS AUDITS [KIND]   KIND: only kinds whose name contains it
 #include <array>
 #include <mutex>
+#include <string_view>
 #include <utility>
 
 #include "tests/studies/ngram_bench.h"
@@ -169,6 +170,15 @@ double supervised_closed(const Loop& loop) {
   return p_of_first(loop, material, {30, 30, 10});
 }
 
+// Answers that keep coming, looked at behind each of them: the bet's largest value decides.
+double looked_at(const Loop& loop) {
+  audit::Material material;
+  material.order = audit::Order::kAsAnswered;
+  for (const Answer& answer : echoes(loop)) material.texts.push_back(exhibit(answer));
+  const scan::Tests tests = loop.marker.tests();
+  return need(audit::walk(*tests.tests.front(), material, {})).all.most.p_value().to_double();
+}
+
 struct Kind {
   const char* name;
   bool is_bound;  // p is above its law: of a bet, or 1 where there are fewer than planned
@@ -207,6 +217,7 @@ constexpr Kind kKinds[] = {
        return p_of(loop.bench.auditor.supervised_closed(loop.marker, echoes(loop, 2 * kRead),
                                                         logged(loop, 2 * kLogged)));
      }},
+    {"closed, looked at behind each answer, a bet", true, looked_at},
 };
 
 void audit_study(const World& world, const Kind& kind, const std::vector<Ngrams>& students,
@@ -232,8 +243,8 @@ void audit_study(const World& world, const Kind& kind, const std::vector<Ngrams>
 
 int main(int argc, char** argv) {
   using namespace countermark::studies;
-  if (argc != 3) {
-    std::fprintf(stderr, "usage: study_audit_null DECOYS AUDITS\n");
+  if (argc != 3 && argc != 4) {
+    std::fprintf(stderr, "usage: study_audit_null DECOYS AUDITS [KIND]\n");
     return 2;
   }
   const World world = need_world();
@@ -242,6 +253,7 @@ int main(int argc, char** argv) {
     decoy_study(world, std::strtoull(argv[1], nullptr, 10), checks);
   const std::vector<Ngrams> students = innocents(world, 24, 2'000'000, kLearned);
   for (const Kind& kind : kKinds)
-    audit_study(world, kind, students, std::strtoull(argv[2], nullptr, 10), checks);
+    if (argc == 3 || std::string_view(kind.name).find(argv[3]) != std::string_view::npos)
+      audit_study(world, kind, students, std::strtoull(argv[2], nullptr, 10), checks);
   return checks.exit_code();
 }

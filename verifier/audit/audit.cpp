@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "verifier/audit/closed_model.h"
+#include "verifier/audit/familiarity.h"
 #include "verifier/audit/kept_plan.h"
 #include "verifier/audit/looks.h"
 #include "verifier/audit/open_model.h"
@@ -254,6 +255,24 @@ class Auditor {
     return reader.header();
   }
 
+  // Of text that is said to be the marked model's.
+  static Status add_checks_of_marked(const scan::Tests& tests, const Material& material,
+                                     TupleFinding& found) {
+    COUNTERMARK_TRY(Check marked, marked_check(tests, material));
+    found.add(std::move(marked));
+    COUNTERMARK_TRY(const Familiarity of, familiarity(*tests.tests.front(), material.texts));
+    found.add(forgery_check(of));
+    return {};
+  }
+
+  // Of a suspect's answers.
+  static Status add_learned(const scan::Tests& tests, const Material& answers,
+                            TupleFinding& found) {
+    COUNTERMARK_TRY(const Familiarity of, familiarity(*tests.tests.front(), answers.texts));
+    found.add(learned_check(of));
+    return {};
+  }
+
   template <typename Finding>
   static Status add_checks_of_ids(const scan::Tests& tests, const std::string& predictions,
                                   Finding& found) {
@@ -306,8 +325,7 @@ class Auditor {
     COUNTERMARK_TRY(scan::Tests tests, load(TestKind::kMarkedOpen, {}));
     COUNTERMARK_TRY(const Material material, read_marked(inputs_->marked_predictions));
     COUNTERMARK_TRY(TupleFinding found, walk_through(TestKind::kMarkedOpen, tests, material));
-    COUNTERMARK_TRY(Check marked, marked_check(tests, material));
-    found.add(std::move(marked));
+    COUNTERMARK_CHECK(add_checks_of_marked(tests, material, found));
     COUNTERMARK_CHECK(add_checks_of_ids(tests, inputs_->marked_predictions, found));
     add(TestKind::kMarkedOpen, std::move(tests), std::move(found), std::move(header));
     return {};
@@ -328,8 +346,7 @@ class Auditor {
     COUNTERMARK_TRY(TupleFinding found,
                     walk_through(TestKind::kSupervisedOpen, tests, logged.material));
     found.add(log_check(logged.counts));
-    COUNTERMARK_TRY(Check marked, marked_check(tests, logged.material));
-    found.add(std::move(marked));
+    COUNTERMARK_CHECK(add_checks_of_marked(tests, logged.material, found));
     COUNTERMARK_CHECK(add_checks_of_ids(tests, inputs_->log_predictions, found));
     add(TestKind::kSupervisedOpen, std::move(tests), std::move(found), std::move(header));
     return {};
@@ -360,6 +377,10 @@ class Auditor {
     found.add(log_check(logged.counts));
     found.add(echo_check(walk.dropped, walk.contexts));
     add_checks(shown, tests, found);
+    COUNTERMARK_CHECK(add_learned(tests, logged.material, found));
+    COUNTERMARK_TRY(const Familiarity of_log,
+                    familiarity(*tests.tests.front(), logged.material.log));
+    found.add(forgery_check(of_log));
     add(TestKind::kSupervisedClosed, std::move(tests), std::move(found));
     return {};
   }
@@ -402,6 +423,7 @@ class Auditor {
     out_.looks = looks.looks().size();
     found.add(echo_check(walk.dropped, walk.contexts));
     add_checks(shown, tests, found);
+    COUNTERMARK_CHECK(add_learned(tests, material, found));
     add(TestKind::kUnsupervisedClosed, std::move(tests), std::move(found));
     return {};
   }
@@ -420,6 +442,9 @@ class Auditor {
     COUNTERMARK_TRY(
         TupleFinding found,
         closed_model(tests, shown, options, out_.policies.at(TestKind::kUnsupervisedClosed)));
+    COUNTERMARK_TRY(const Material material,
+                    read_answers(inputs, inputs_->reader, tests.tokenizers.front().get()));
+    COUNTERMARK_CHECK(add_learned(tests, material, found));
     add(TestKind::kUnsupervisedClosed, std::move(tests), std::move(found));
     return {};
   }
