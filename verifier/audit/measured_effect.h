@@ -42,7 +42,8 @@ struct MeasuredEffect {
   std::string_view source;  // who measured it, how, on what
 };
 
-// In the order of plannable_tests(). Of a test without an entry nobody has measured anything.
+// In the order of plannable_tests(), of each test by source. Of one without an entry nobody has
+// measured anything.
 std::span<const MeasuredEffect> measured_effects() noexcept;
 
 // At a share, 0 < share <= 1: between two points on the line between them, above the last as there.

@@ -130,14 +130,30 @@ std::string head(const std::vector<double>& shares) {
   return out + "\n";
 }
 
+// Where each source stands among those of these tests: "[1]".
+std::vector<std::string_view> sources_of(const Needs& needs) {
+  std::vector<std::string_view> out;
+  for (const Needs::Test& test : needs.tests)
+    for (const MeasuredEffect& effect : measured_effects())
+      if (effect.test == test.name && std::find(out.begin(), out.end(), effect.source) == out.end())
+        out.push_back(effect.source);
+  return out;
+}
+
+std::string number(const std::vector<std::string_view>& sources, std::string_view source) {
+  const auto found = std::find(sources.begin(), sources.end(), source);
+  return "[" + std::to_string(found - sources.begin() + 1) + "]";
+}
+
 // A row for each effect that somebody measured of one of the tests; `cell` says what is in it.
 template <typename Cell>
 std::string rows(const Needs& needs, Cell cell) {
   std::string out;
+  const std::vector<std::string_view> all = sources_of(needs);
   for (const Needs::Test& test : needs.tests) {
     for (const MeasuredEffect& effect : measured_effects()) {
       if (effect.test != test.name) continue;
-      out += padded("  " + test.name, kLabel);
+      out += padded("  " + test.name + " " + number(all, effect.source), kLabel);
       for (const double share : needs.shares) {
         const EffectAt at = effect_at(effect, share);
         out += right(cell(effect, at, PValue::from_decimal(test.alpha)));
@@ -235,6 +251,7 @@ std::string effect_text(const Needs& needs) {
 // What stands behind the numbers, each source once.
 std::string sources(const Needs& needs) {
   std::string out;
+  const std::vector<std::string_view> all = sources_of(needs);
   std::vector<std::string_view> said;
   bool has_bounds = false;
   std::string unknown;
@@ -246,14 +263,15 @@ std::string sources(const Needs& needs) {
       has_bounds |= effect.bound != MeasuredEffect::Bound::kNone;
       if (std::find(said.begin(), said.end(), effect.source) != said.end()) continue;
       said.push_back(effect.source);
-      out += detect::row("measured", std::string(effect.mark) + ": " + std::string(effect.source));
+      out += detect::row("measured " + number(all, effect.source),
+                         std::string(effect.mark) + ": " + std::string(effect.source));
     }
     if (!is_known) unknown += (unknown.empty() ? "" : ", ") + test.name;
   }
   if (!said.empty())
     out += detect::row("*",
                        "not measured at this share: between two that were, or in proportion; "
-                       "of supervised tests the same");
+                       "what is learned by heart stays the same");
   if (has_bounds)
     out +=
         detect::row("<=, >=", "the effect was at least, or at most, what the number is made with");
