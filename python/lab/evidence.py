@@ -13,7 +13,19 @@ from cells import NULL_ANALYSES, NULL_STUDENTS, Cell, Mark
 from countermark import predict, rate
 from laboratory import Laboratory
 from students import load, student
-from texts import MODEL, Plain, Say, answer_again, human, read_lines, teach, tokenizer, write_lines, write_mark
+from texts import (
+    MODEL,
+    Plain,
+    Say,
+    answer_again,
+    digest_of_profile,
+    human,
+    read_lines,
+    teach,
+    tokenizer,
+    write_lines,
+    write_mark,
+)
 from writing import write
 
 COLD = 0.5  # temperature of the attack
@@ -148,7 +160,9 @@ def judge(lab: Laboratory, cell: Cell, audit: Audit, say: Say) -> dict[str, Any]
         learned, given = folder / "learned.jsonl", flags_of(audit.kind, evidence, folder / "learned.jsonl")
         is_fresh = audit.account.startswith("fresh") or audit.kind == PASSED_ON
         records = read_lines(teach(lab, cell.log, say) / ("fresh.jsonl" if is_fresh else "served.jsonl"))
-        write_lines(learned, records if is_fresh else records[:cell.learned or len(records)])
+        profile = digest_of_profile(cell.log.mark)
+        write_lines(learned, ({**record, "profile": profile}
+                              for record in (records if is_fresh else records[:cell.learned or len(records)])))
         if audit.account.startswith("fresh"):  # of whom nothing was learned
             given[-1] = str(evidence / "marked.safetensors")
         if audit.account:

@@ -185,6 +185,14 @@ def profile_of(mark: Mark) -> str:
                        "tokenizer": reference})
 
 
+def digest_of_profile(mark: Mark) -> str:
+    """"" of no mark. It follows from where this folder lies, too: a cache may have been filled elsewhere."""
+    if mark.scheme == "none":
+        return ""
+    kind = countermark.Profile if mark.scheme == "native" else countermark.ForeignProfile
+    return kind.parse(profile_of(mark)).digest
+
+
 def key_of(mark: Mark, name: str) -> str:
     """The text of a key file."""
     if mark.scheme == "native":
