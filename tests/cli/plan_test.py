@@ -16,7 +16,7 @@ from typing import Any
 
 import jsonschema
 
-from audit_test import PROMPTS, Student, predictions, scores, transcript
+from suspects import PROMPTS, Student, predictions, scores, transcript
 from support import MODEL, SEED, ProgramTest, key_file, schemas
 
 SCHEMA = schemas("plan-1")["plan-1"]

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "verifier/audit/analysis.h"
 #include "verifier/audit/closed_model.h"
 #include "verifier/audit/familiarity.h"
 #include "verifier/audit/kept_plan.h"
@@ -11,7 +12,6 @@
 #include "verifier/audit/open_model.h"
 #include "verifier/audit/served_scores.h"
 #include "verifier/audit/supervised.h"
-#include "verifier/io/digest.h"
 #include "verifier/text/inputs.h"
 #include "verifier/text/transcript.h"
 #include "watermark/prf/hash.h"
@@ -68,57 +68,12 @@ class Auditor {
     return !options_->plan || planned(*options_->plan, test) != nullptr;
   }
 
-  // All that the results depend on. Of answers that keep coming the looks say it.
-  Result<std::string> digest_of_analysis(const std::vector<TestKind>& kinds) const {
-    std::string out = "countermark ledger";
-    const auto add = [&](const char* name, const std::string& part) {
-      out += std::string("\n") + name + " " + part;
-    };
-    add("plan", options_->plan ? digest_of(*options_->plan) : "none");
-    add("account", options_->account);
-    add("cohort", options_->cohort);
-    add("fields", inputs_->reader.text_field + " " + inputs_->reader.ids_field);
-    add("decoys", std::to_string(options_->tuples.decoys) + " " +
-                      to_hex(as_bytes(options_->tuples.decoy_seed)));
-    for (const TestKind kind : kinds) add("test", kind_name(kind));
-    if (std::any_of(kinds.begin(), kinds.end(), has_tuples)) {
-      COUNTERMARK_TRY(const scan::Tests tests, options_->load(options_->alpha, {}));
-      for (const auto& test : tests.tests) {
-        const detect::Subject& subject = test->subject();
-        for (const std::string& part :
-             {subject.scheme, subject.profile, subject.key_id, subject.model, subject.epoch})
-          add("subject", part);
-      }
-    }
-    std::vector<std::string> files = {inputs_->scores, inputs_->transcripts, inputs_->predictions,
-                                      inputs_->marked_predictions, inputs_->log_predictions};
-    if (!inputs_->answers.empty() && options_->looks.empty()) {
-      COUNTERMARK_TRY(const auto answers, text::expand_inputs(inputs_->answers));
-      files.insert(files.end(), answers.begin(), answers.end());
-    }
-    if (!options_->quoted.empty()) {
-      COUNTERMARK_TRY(const auto quoted, text::expand_inputs(options_->quoted));
-      files.insert(files.end(), quoted.begin(), quoted.end());
-    }
-    for (const std::string& file : files) {
-      if (file == "-")
-        return fail(ErrorCode::kInvalidArgument,
-                    "what is entered in a ledger is read twice: give files, not '-'");
-      std::string found;
-      if (!file.empty()) {
-        COUNTERMARK_TRY(found, io::sha256_of_file(file));
-      }
-      add("file", found);
-    }
-    return to_hex(sha256(out));
-  }
-
   Status enter_ledger(const std::vector<TestKind>& kinds) {
     if (options_->ledger.empty()) return {};
     LedgerLine line;
     line.alpha = options_->alpha.to_string(15);
     if (options_->plan) line.plan = digest_of(*options_->plan);
-    COUNTERMARK_TRY(line.audit, digest_of_analysis(kinds));
+    COUNTERMARK_TRY(line.audit, digest_of_analysis(*options_, kinds));
     COUNTERMARK_TRY(out_.ledger, enter(options_->ledger, std::move(line)));
     out_.alpha = out_.alpha.scaled(1, out_.ledger->parts);
     return {};

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// What tells an analysis of a suspect from another one, for the ledger.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "verifier/audit/audit.h"
+#include "watermark/error.h"
+
+namespace countermark::audit {
+
+// SHA-256 of all that the results of these tests depend on: the plan, the key's public names, the
+// claim, decoys, the reader's fields and every file; of answers that keep coming the looks say it.
+// Reads each file once. kInvalidArgument for standard input, and errors of files.
+Result<std::string> digest_of_analysis(const AuditOptions& options,
+                                       const std::vector<TestKind>& kinds);
+
+}  // namespace countermark::audit
