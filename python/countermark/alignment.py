@@ -44,10 +44,25 @@ class Spelling:
         self._tokenizer = tokenizer
         before = tokenizer.encode("a")  # at the beginning of a text some leave out a space
         skip = len(self.text(before))
-        self.of = [self.text([*before, i])[skip:] for i in range(tokenizer.vocab_size)]
+        self.of = [self._spelled(before, i)[skip:] for i in range(tokenizer.vocab_size)]
 
     def text(self, ids: Sequence[int]) -> bytes:
         return self._tokenizer.decode(ids, errors="surrogateescape").encode("utf-8", "surrogateescape")
+
+    def _spelled(self, before: Sequence[int], i: int) -> bytes:
+        try:
+            return self.text([*before, i])
+        except Error:  # a gap between the ids
+            return b""
+
+    def by_spelling(self, most: int) -> dict[bytes, int]:
+        """The id of each, below `most`. Of several the first, but of single bytes the last: those of a vocabulary with
+        tokens for bytes that no other one covers stand before its own characters."""
+        out: dict[bytes, int] = {}
+        for i, spelled in enumerate(self.of[:most]):
+            if spelled and (len(spelled) == 1 or spelled not in out):
+                out[spelled] = i
+        return out
 
     def ends(self, ids: Sequence[int], text: bytes) -> np.ndarray | None:
         """How many bytes of the text end with each token: int64[tokens]. None where they do not spell it."""
@@ -81,13 +96,10 @@ class Alignment:
         self._suspect = suspect
         self.text_vocabulary = text.vocab_size
         self._text, self._own = Spelling(text), Spelling(suspect)
-        known: dict[bytes, int] = {}
-        for i, spelled in enumerate(self._text.of):
-            known.setdefault(spelled, i)
-        known.pop(b"", None)
+        known = self._text.by_spelling(text.vocab_size)
         self.tokens: np.ndarray = np.full(vocabulary, NONE, dtype=np.int32)
-        for i, spelled in enumerate(self._own.of[:vocabulary]):
-            self.tokens[i] = known.pop(spelled, NONE)
+        for spelled, i in self._own.by_spelling(vocabulary).items():
+            self.tokens[i] = known.get(spelled, NONE)
 
     def align(self, ids: Sequence[int]) -> tuple[list[int], np.ndarray] | None:
         """A document as the suspect reads it, and for each of its tokens the one of `ids` that ends with it, by its

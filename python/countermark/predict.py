@@ -51,7 +51,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--ids-field", metavar="PATH", help="token ids instead: no tokenizer is needed")
     parser.add_argument("-t", "--tokenizer", metavar="FILE",
                         help="tokenizer of the text and of the mark; a model with another one reads the text by its own, "
-                             "and what it predicts is kept where both cut alike [the model's tokenizer.json]")
+                             "and what it predicts is kept where both cut alike (of unmarked text) [the model's tokenizer.json]")
     parser.add_argument("--add-special-tokens", action="store_true",
                         help="put what the model's tokenizer puts around a text around each document")
     parser.add_argument("--limit-tokens", type=whole(1, MOST), metavar="N", help="read the text's first N alone")

@@ -4,7 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <mutex>
+#include <set>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "tests/support/folder_test.h"
 #include "verifier/io/file.h"
@@ -61,6 +65,29 @@ TEST_F(LedgerTest, APlanComesFirstAndSpendsAll) {
 TEST_F(LedgerTest, APlanBehindAnAnalysisIsNone) {
   EXPECT_EQ(enters("tried").check.state, Check::State::kPassed);
   EXPECT_EQ(enters("planned", true).check.state, Check::State::kFailed);
+}
+
+// Everybody is the next one by himself, or has to come again.
+TEST_F(LedgerTest, SeveralEnterAtOnce) {
+  std::vector<std::thread> threads;
+  std::mutex mutex;
+  std::set<std::uint64_t> numbers;
+  for (int i = 0; i < 8; ++i)
+    threads.emplace_back([&, i] {
+      for (;;) {
+        const auto entry = enter(path("ledger.jsonl"), line(std::to_string(i)));
+        if (!entry) {
+          EXPECT_EQ(entry.error().code, ErrorCode::kIo);
+          continue;
+        }
+        const std::scoped_lock lock(mutex);
+        EXPECT_TRUE(numbers.insert(entry->number).second);
+        return;
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(numbers.size(), 8U);
+  EXPECT_EQ(enters("last").number, 9U);
 }
 
 TEST_F(LedgerTest, WhatWasEnteredStays) {

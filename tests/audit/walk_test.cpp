@@ -66,29 +66,17 @@ TEST(Walk, EachContextCountsOnce) {
   EXPECT_EQ(walked(*test, {Order::kAsAnswered, {read(text), read(text)}, {}}).all.tally.n, 100U);
 }
 
-// What stands where nothing was predicted was read all the same: a copy of it is no prediction.
-TEST(Walk, WhereNothingWasPredictedTheContextWasSeen) {
+TEST(Walk, WhereNothingWasPredictedNothingIsScored) {
   const auto test = native(kShared);
-  const std::vector<TokenId> text = run_of(10, 102);
-  Exhibit without = read(text, std::vector<TokenId>(102, 7));
-  for (std::uint32_t place = 2; place < 102; place += 2)
-    without.text[0].unpredicted.push_back(place);
-  const Walk half = walked(*test, {Order::kAsRead, {without}, {}});
-  EXPECT_EQ(half.all.tally.n, 50U);
-  EXPECT_EQ(half.unpredicted, 50U);
-  const Walk again = walked(*test, {Order::kAsRead, {without, read(text)}, {}});
-  EXPECT_EQ(again.all.tally, half.all.tally);
-  EXPECT_EQ(again.repeated, 100U);
-  // A prompt before it moves the places.
-  Exhibit prompted = without;
-  prompted.text.insert(prompted.text.begin(), TokenSegment{run_of(900, 30), false});
-  EXPECT_EQ(walked(*test, {Order::kAsRead, {prompted}, {}}).all.tally, half.all.tally);
-
+  Exhibit half = read(run_of(10, 102), std::vector<TokenId>(102, 7));
+  for (std::uint32_t place = 2; place < 102; place += 2) half.text[0].unpredicted.push_back(place);
+  // A response before it moves the places.
+  half.text.insert(half.text.begin(), TokenSegment{run_of(900, 32), true});
   std::vector<scan::Sheet> sheets;
-  ASSERT_TRUE(test->scorer(scan::Columns::kScoresAndContexts)->score(without.text, sheets));
-  EXPECT_EQ(sheets[0].tally(0), half.all.tally);
-  EXPECT_EQ(sheets[0].contexts.size(), 50U);
-  EXPECT_EQ(sheets[0].positions[1], 5U);
+  ASSERT_TRUE(test->scorer(scan::Columns::kScoresAndContexts)->score(half.text, sheets));
+  EXPECT_EQ(sheets[0].tally(0).n, 30 + 50U);
+  EXPECT_EQ(sheets[0].contexts.size(), 80U);
+  EXPECT_EQ(sheets[0].positions[31], 32U + 5);
 }
 
 TEST(Walk, TheFirstCount) {

@@ -50,7 +50,7 @@ class AuditModelTest(AuditCase):
         self.assertEqual((closed["verdict"], self.states(closed)["tokenizer"]), ("withheld", "failed"))
 
     def test_a_suspect_with_other_tokens(self) -> None:
-        """Only what is one token of ours is scored; and what was read and not predicted was read all the same."""
+        """Only what is one token of ours is scored, and of marked text nothing."""
         student = Student(self.ids["marked"])
         some = random.Random(9)
 
@@ -63,11 +63,9 @@ class AuditModelTest(AuditCase):
         self.assertGreater(test["effect"]["value"], 0.8 * whole["effect"]["value"])
         nothing = self.opened(read, lambda read: [(-1, 0.5)])
         self.assertEqual((nothing["verdict"], nothing["scored"]), ("inconclusive", 0))
-        marked = [answer["ids"] for answer in self.logs["bob"]]
-        copies = self.walked([text + text for text in marked],
-                             lambda read: -1 if len(read) <= len(marked[0]) // 2 else copier(read), "--marked-predictions")
-        self.assertEqual(copies["verdict"], "not-detected")
-        self.assertGreater(copies["dropped"]["unpredicted"], 0)
+        # In marked text where a suspect's own tokens begin depends on what the key chose.
+        marked = self.file("marked.safetensors", predictions([answer["ids"] for answer in self.logs["bob"]], half))
+        self.refused(3, "audit", "--marked-predictions", marked, "-k", self.key, says=("marked.safetensors", "another tokenizer"))
 
     def test_how_probable_marked_tokens_are(self) -> None:
         """The finer statistic, of the same file: a bound decides, close to its estimate."""

@@ -12,8 +12,10 @@ import unittest
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
-from support import key_file
+from support import ROOT, key_file
 from suspects import AuditCase, Student, predictions, scores, transcript
+
+TOKENIZER = ROOT / "corpora" / "model" / "tokenizer.json"
 
 
 class AuditTest(AuditCase):
@@ -194,7 +196,23 @@ class AuditTest(AuditCase):
         self.refused(3, "audit", "--answers", "answers.jsonl", "-k", self.key, "--decoys", 0, "--ledger", "ledger.jsonl",
                      "--alpha", 1e-3, says=("ledger.jsonl", "at alpha 1.0000"))
         served = self.audit("--scores", self.lines("scores.jsonl", scores(60, 0.5)), "--ledger", "ledger.jsonl")
-        self.assertEqual(served["ledger"], {"analysis": 4, "analyses": 4, "parts": 20})
+        entered = [json.loads(line)["audit"] for line in (self.folder / "ledger.jsonl").read_text().splitlines()]
+        self.assertEqual(served["ledger"], {"analysis": 4, "analyses": 4, "parts": 20, "audit": entered[3]})
+        # The same files in other roles, and keys without a name, are other analyses.
+        answers = ("audit", "-k", self.key, "--decoys", 0, "--ledger", "roles.jsonl", "--answers", "answers.jsonl")
+        self.lines("more.jsonl", self.unmarked)
+        self.assertEqual([self.audit(*answers[1:], *more)["ledger"]["analysis"] for more in
+                          (("--answers", "more.jsonl"), ("--quoted", "more.jsonl"), ("--answers", "more.jsonl"))], [1, 2, 1])
+        self.file("foreign.json", '{"scheme": "hf-kgw/1", "vocabSize": 4096}')
+        numbers = []
+        for number in (15485863, 7):
+            self.file("foreign.key", f"int:{number}\n")
+            (self.folder / "foreign.key").chmod(0o600)
+            numbers.append(self.audit("-k", "foreign.key", "-p", "foreign.json", "-t", TOKENIZER, "--answers",
+                                      "answers.jsonl", "--decoys", 0, "--ledger", "foreign.jsonl")["ledger"]["analysis"])
+        self.assertEqual(numbers, [1, 2])
+        self.refused(2, "audit", "--answers", "answers.jsonl", "-k", self.key, "--ledger", "l.jsonl", "--looks", "k.jsonl",
+                     says=("one of both",))
         without = self.audit("--answers", "answers.jsonl", "-k", self.key, "--decoys", 0)
         self.assertIsNone(without["ledger"])
         self.assertIn({"check": "ledger", "state": "not-run",

@@ -70,6 +70,10 @@ class Auditor {
 
   Status enter_ledger(const std::vector<TestKind>& kinds) {
     if (options_->ledger.empty()) return {};
+    if (!options_->looks.empty())
+      return fail(ErrorCode::kInvalidArgument,
+                  "answers that keep coming are counted by their looks, and no two looks are one "
+                  "analysis of a ledger: give one of both");
     LedgerLine line;
     line.alpha = options_->alpha.to_string(15);
     if (options_->plan) line.plan = digest_of(*options_->plan);
@@ -341,7 +345,7 @@ class Auditor {
   }
 
   // All that the bet depends on besides the answers.
-  std::string looks_settings(const scan::Tests& tests) const {
+  Result<std::string> looks_settings(const scan::Tests& tests) const {
     const detect::Subject& subject = tests.tests.front()->subject();
     std::string out = "countermark looks";
     const auto add = [&](const std::string& part) { out += "\n" + part; };
@@ -352,6 +356,10 @@ class Auditor {
           out_.policies.at(TestKind::kUnsupervisedClosed).alpha.to_string(15)})
       add(part);
     if (const auto& shown = tests.tests.front()->shown()) add(to_hex(detect::digest_of(*shown)));
+    if (subject.model.empty()) {
+      COUNTERMARK_TRY(const std::string behaviour, behaviour_of(*tests.tests.front()));
+      add(behaviour);
+    }
     return to_hex(sha256(out));
   }
 
@@ -365,7 +373,7 @@ class Auditor {
     if (!tests.tests.front()->model_reasons().empty() ||
         !has_bet(tests.tests.front()->null_model()))
       return fail(ErrorCode::kUnsupported, "scores of this mark have no law to bet on");
-    const std::string settings = looks_settings(tests);
+    COUNTERMARK_TRY(const std::string settings, looks_settings(tests));
     COUNTERMARK_CHECK(looks.check(settings, inputs.front()));
     COUNTERMARK_TRY(const Material material,
                     read_answers(inputs, inputs_->reader, tests.tokenizers.front().get()));

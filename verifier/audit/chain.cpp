@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "verifier/audit/chain.h"
 
-#include <cstdio>
-#include <fstream>
+#include <filesystem>
 
+#include "verifier/io/storage.h"
 #include "watermark/prf/hash.h"
 
 namespace countermark::audit {
@@ -19,12 +19,15 @@ Result<std::string> digest_at(const JsonDocument& record, const std::string& poi
 
 Status replace_file(const std::string& path, std::string_view bytes) {
   const std::string partial = path + ".part";
-  std::ofstream file(partial, std::ios::binary | std::ios::trunc);
-  file << bytes;
-  file.close();
-  if (!file || std::rename(partial.c_str(), path.c_str()) != 0)
-    return fail(Error{ErrorCode::kIo, "cannot be written", path});
-  return {};
+  std::error_code error;
+  std::filesystem::remove(partial, error);  // what a process left that was killed
+  COUNTERMARK_TRY(io::NewFile file, io::NewFile::create(partial));
+  COUNTERMARK_CHECK(file.write(bytes));
+  COUNTERMARK_CHECK(file.finish(true));
+  std::filesystem::rename(partial, path, error);
+  if (error) return fail(Error{ErrorCode::kIo, "cannot be written: " + error.message(), path});
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  return io::sync_folder(folder.empty() ? "." : folder.string());
 }
 
 }  // namespace countermark::audit

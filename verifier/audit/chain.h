@@ -21,7 +21,7 @@ std::string digest_of_line(std::string_view line);
 // A member that is one: 64 lower-case hex digits.
 Result<std::string> digest_at(const JsonDocument& record, const std::string& pointer);
 
-// Replaces a file in one step.
+// Replaces a file in one step; what was written survives a crash of the machine.
 Status replace_file(const std::string& path, std::string_view bytes);
 
 // A Record has a member `previous`, the digest of the line before its own. kWrite gives a line with

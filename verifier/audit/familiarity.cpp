@@ -56,9 +56,9 @@ double error_of(const Scored& scored) { return scored.variance / static_cast<dou
 
 std::string described(const Familiarity& of) {
   return "scores above chance: " + detect::fixed(of.rare.mean, 3) + " at " +
-         std::to_string(of.rare.n) + " contexts that stand in them once, " +
+         std::to_string(of.rare.n) + " contexts that stand in one text, " +
          detect::fixed(of.familiar.mean, 3) + " at " + std::to_string(of.familiar.n) +
-         " that stand there " + std::to_string(kFamiliar) + " times and more";
+         " that stand in " + std::to_string(kFamiliar) + " and more";
 }
 
 }  // namespace

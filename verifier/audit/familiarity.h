@@ -28,8 +28,8 @@ struct Scored {
 };
 
 struct Familiarity {
-  Scored familiar{};  // contexts that stand kFamiliar times and more
-  Scored rare{};      // once
+  Scored familiar{};  // contexts that stand in kFamiliar texts and more
+  Scored rare{};      // in one
 
   // rare.mean is below, or above, half of familiar.mean by this many standard errors; 0 where there
   // are fewer than kEnough of either, or familiar contexts show no mark.

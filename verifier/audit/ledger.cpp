@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "verifier/io/storage.h"
 #include "watermark/json.h"
 
 namespace countermark::audit {
@@ -54,6 +55,8 @@ Result<LedgerLine> parse_ledger_line(std::string_view line) {
 }
 
 Result<Entry> enter(const std::string& path, LedgerLine line) {
+  // Two that enter at once would both be the next one.
+  COUNTERMARK_TRY(const io::FolderLock lock, io::FolderLock::take(path + ".lock"));
   COUNTERMARK_TRY(Ledger ledger, Ledger::open(path));
   if (!ledger.records().empty() && ledger.records().front().alpha != line.alpha)
     return fail(Error{ErrorCode::kMismatch,
@@ -69,6 +72,7 @@ Result<Entry> enter(const std::string& path, LedgerLine line) {
   const auto own =
       std::find_if(all.begin(), all.end(), [&](const LedgerLine* each) { return is_same(*each); });
   Entry out;
+  out.audit = audit;
   out.number = static_cast<std::uint64_t>(own - all.begin()) + 1;
   out.analyses = all.size();
   const bool after_plan =

@@ -39,10 +39,13 @@ struct Entry {
   std::uint64_t number = 0;    // of the analysis, in the order of the ledger; from 1
   std::uint64_t analyses = 0;  // different ones so far
   std::uint64_t parts = 1;
+  std::string audit{};  // its digest
   Check check{};
 };
 
-// Writes the analysis down, if it is a new one. kMismatch for another alpha than that of the lines
+// Writes the analysis down, if it is a new one, and holds `path`.lock meanwhile: kIo while another
+// process does. What was cut off the ledger's end nobody can tell, but by the reports that name it.
+// kMismatch for another alpha than that of the lines
 // before, kInvalidInput for a chain that is broken.
 Result<Entry> enter(const std::string& path, LedgerLine line);
 

@@ -70,6 +70,13 @@ Result<std::vector<Check>> checks_of_ids(const scan::Tests& tests, const std::st
     unpredicted += read.unpredicted.size();
   }
   std::vector<Check> out = {trip.check()};
+  const auto& tokenizer = tests.tokenizers.front();
+  const auto& named = reader.header().tokenizer_sha256;
+  if (out[0].state == Check::State::kPassed && named && tokenizer != nullptr &&
+      *named != tokenizer->sha256())
+    out[0] = {"tokenizer", Check::State::kNotRun,
+              "the predictions name another tokenizer file than the profile's: if the suspect's "
+              "tokens are others, nothing will be found (predict -t FILE, with the profile's)"};
   if (reader.header().aligned_from)
     out.push_back({"alignment", Check::State::kPassed,
                    "the suspect has another tokenizer: " + std::to_string(places - unpredicted) +

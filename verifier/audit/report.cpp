@@ -241,7 +241,6 @@ ordered_json sequence_json(const TupleTest& of) {
                     {"repeatedContext", dropped.repeated_context + sequence.walk.repeated},
                     {"promptContext", dropped.prompt_context},
                     {"repeatedTuple", dropped.repeated_tuple},
-                    {"unpredicted", sequence.walk.unpredicted},
                     {"notLogged", sequence.walk.not_logged},
                     {"behindThePlanned", sequence.walk.behind_the_first}};
   out.update(decided_json(finding.result.finding.evidence, by_bet));
@@ -467,7 +466,8 @@ std::string to_json(const Audit& audit) {
   if (audit.ledger)
     out["ledger"] = {{"analysis", audit.ledger->number},
                      {"analyses", audit.ledger->analyses},
-                     {"parts", audit.ledger->parts}};
+                     {"parts", audit.ledger->parts},
+                     {"audit", audit.ledger->audit}};
   out["tests"] = ordered_json::array();
   for (const TestKind kind : kTestKinds) {
     if (kind == TestKind::kServedResponse && audit.served)

@@ -51,6 +51,13 @@ std::int64_t RoundTrip::length(TokenId id) {
   return out;
 }
 
+// "<|im_start|>", which as text is cut like any other, or nothing at all.
+bool RoundTrip::is_control(TokenId id) const {
+  const auto spelled = tokenizer_->decode(TokenSpan(&id, 1));
+  return spelled && (spelled->empty() ||
+                     (spelled->size() > 2 && spelled->front() == '<' && spelled->back() == '>'));
+}
+
 std::int64_t RoundTrip::length(TokenSpan ids) {
   std::int64_t out = 0;
   for (const TokenId id : ids) out += length(id);
@@ -59,7 +66,7 @@ std::int64_t RoundTrip::length(TokenSpan ids) {
 
 void RoundTrip::add(TokenSpan ids) {
   if (tokenizer_ == nullptr || tokens_ >= most_) return;
-  tokens_ += ids.size();
+  for (const TokenId id : ids) tokens_ += is_control(id) ? 0U : 1U;
   const auto text = tokenizer_->decode(ids);
   if (!text) return;
   const auto again = cut_again(*tokenizer_, *text);
@@ -68,7 +75,7 @@ void RoundTrip::add(TokenSpan ids) {
   std::int64_t left = length(ids) - static_cast<std::int64_t>(again->left_out);
   std::int64_t left_again = length(again->ids);
   for (std::size_t i = 0, j = 0; i < ids.size() && j < again->ids.size();) {
-    if (left == left_again && ids[i] == again->ids[j]) ++same_;
+    if (left == left_again && ids[i] == again->ids[j] && !is_control(ids[i])) ++same_;
     const bool is_behind = left >= left_again;
     const bool is_ahead = left <= left_again;
     if (is_behind) left -= length(ids[i++]);

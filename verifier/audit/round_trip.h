@@ -37,6 +37,8 @@ class RoundTrip {
   // Bytes that an id stands for within a text.
   std::int64_t length(TokenId id);
   std::int64_t length(TokenSpan ids);
+  // Such as a chat's, which no text gives: they do not count.
+  bool is_control(TokenId id) const;
 
   const text::Tokenizer* tokenizer_;
   std::uint64_t most_;

@@ -58,13 +58,9 @@ Exhibit exhibit_of(text::Segment&& read, std::size_t answer, std::vector<std::ui
   Exhibit out{{}, std::move(slots)};
   if (split > 0)
     out.text.push_back(TokenSegment{{read.ids.begin(), read.ids.begin() + split}, false});
-  TokenSegment& own =
-      out.text.emplace_back(TokenSegment{{read.ids.begin() + split, read.ids.end()},
-                                         true,
-                                         {read.predicted.begin() + split, read.predicted.end()}});
-  for (const std::uint32_t place : read.unpredicted)
-    if (place >= read.ids.size() - answer)
-      own.unpredicted.push_back(place - static_cast<std::uint32_t>(split));
+  out.text.push_back(TokenSegment{{read.ids.begin() + split, read.ids.end()},
+                                  true,
+                                  {read.predicted.begin() + split, read.predicted.end()}});
   return out;
 }
 
@@ -73,6 +69,17 @@ Exhibit exhibit_of(const text::Transcript& transcript) {
   if (transcript.prompt_ids) out.text.push_back(TokenSegment{*transcript.prompt_ids, false});
   out.text.push_back(TokenSegment{transcript.ids, true});
   return out;
+}
+
+// Of a suspect with another tokenizer: whether a place has a prediction depends on the token that
+// stands there (a suffix does not begin where the suspect's tokens do), and in marked text the key
+// chose that one. So which scores count would depend on the scores.
+Status check_all_predicted(const text::Document& document) {
+  if (document.segments.front().unpredicted.empty()) return {};
+  return fail(Error{ErrorCode::kUnsupported,
+                    "a suspect with another tokenizer can be judged by what it predicts of text "
+                    "that is not marked (--predictions), by its answers and by its ratings alone",
+                    document.input, "document " + std::to_string(document.record - 1)});
 }
 
 }  // namespace
@@ -104,6 +111,7 @@ Result<Material> read_marked(const std::string& predictions) {
   for (;;) {
     COUNTERMARK_TRY(std::optional<text::Document> document, reader.next());
     if (!document) return out;
+    COUNTERMARK_CHECK(check_all_predicted(*document));
     text::Segment& read = document->segments.front();
     const std::size_t tokens = read.ids.size();
     out.texts.push_back(exhibit_of(std::move(read), tokens, {}));
@@ -118,6 +126,7 @@ Result<Logged> read_transcripts(const std::string& predictions, const std::strin
   for (;;) {
     COUNTERMARK_TRY(std::optional<text::Document> document, reader.next());
     if (!document) break;
+    COUNTERMARK_CHECK(check_all_predicted(*document));
     text::Segment& read = document->segments.front();
     for (;;) {
       COUNTERMARK_TRY(const std::optional<text::Transcript> answer, log.next());

@@ -41,7 +41,8 @@ Check log_check(const LogCounts& counts);
 // Whether the texts are marked at all: if not nothing will be found, and nobody accused.
 Result<Check> marked_check(const scan::Tests& tests, const Material& material);
 
-// All of the predictions' text: every token is scored.
+// All of the predictions' text: every token is scored. kUnsupported, here and below, for those of a
+// suspect with another tokenizer.
 Result<Material> read_marked(const std::string& predictions);
 
 // Each document of the predictions ends with the ids of an answer of the log, in the log's order;

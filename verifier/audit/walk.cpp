@@ -125,10 +125,7 @@ class Walker {
 
   Status add(const Exhibit& exhibit) {
     if (material_->order == Order::kAsAnswered) scorer_->exclude(exhibit.text);
-    unpredicted_ = scan::unpredicted_places(exhibit.text);
-    // Where nothing was predicted the text has its context all the same.
-    COUNTERMARK_TRY(const scan::Reading reading,
-                    scorer_->score(unpredicted_.empty() ? exhibit.text : all_of(exhibit), sheets_));
+    COUNTERMARK_TRY(const scan::Reading reading, scorer_->score(exhibit.text, sheets_));
     out_.dropped += reading.dropped;
     for (std::size_t channel = 0; channel < sheets_.size(); ++channel) {
       COUNTERMARK_TRY(const auto counted, lanes(exhibit, channel));
@@ -137,12 +134,6 @@ class Walker {
     out_.tokens += tokens_of(exhibit);
     if (material_->order != Order::kAsLogged) take();
     return {};
-  }
-
-  static detect::TokenText all_of(const Exhibit& exhibit) {
-    detect::TokenText out = exhibit.text;
-    for (detect::TokenSegment& segment : out) segment.unpredicted.clear();
-    return out;
   }
 
   void add_channel(std::size_t channel, std::pair<std::size_t, std::size_t> counted) {
@@ -154,10 +145,6 @@ class Walker {
                               fresh_);
     for (std::size_t i = 0; i < sheet.contexts.size(); ++i) {
       if (fresh_[i] == 0) continue;
-      if (std::binary_search(unpredicted_.begin(), unpredicted_.end(), sheet.positions[i])) {
-        ++out_.unpredicted;
-        continue;
-      }
       std::uint64_t order = out_.tokens + sheet.positions[i];
       if (is_logged()) {
         const auto place = logged_[channel].find(sheet.contexts[i]);
@@ -232,7 +219,6 @@ class Walker {
   // Reused from text to text.
   std::vector<Sheet> sheets_{};
   std::vector<std::uint8_t> fresh_{};
-  std::vector<std::uint64_t> unpredicted_{};
   std::vector<Step> steps_{};
 };
 

@@ -67,7 +67,6 @@ struct Walk {
   std::uint64_t tokens = 0;            // of the texts, prompts included
   detect::Dropped dropped{};           // within single texts
   std::uint64_t repeated = 0;          // stood in an earlier text
-  std::uint64_t unpredicted = 0;       // the suspect has no such token there
   std::uint64_t not_logged = 0;        // no context of the log
   std::uint64_t behind_the_first = 0;  // more than `planned`
 
