@@ -71,7 +71,8 @@ class Spelling:
         left_out = len(spelled) - len(text)
         if spelled != text and not (left_out == 1 and spelled == b" " + text):
             return None
-        return np.cumsum([len(part) for part in parts], dtype=np.int64) - left_out
+        out: np.ndarray = np.cumsum([len(part) for part in parts], dtype=np.int64) - left_out
+        return out
 
 
 def whole_characters(text: bytes) -> str | None:
