@@ -11,7 +11,6 @@
 #include "watermark/prf/hash.h"
 
 namespace countermark::audit {
-
 namespace {
 
 // Parts of a message that no other parts give.
@@ -73,9 +72,11 @@ Result<std::string> digest_of_analysis(const AuditOptions& options,
   const Inputs& inputs = options.inputs;
   Parts out("countermark ledger");
   out.add(options.plan ? digest_of(*options.plan) : "");
-  for (const std::string& part : {options.account, options.cohort, inputs.reader.text_field,
-                                  inputs.reader.ids_field, options.tuples.decoy_seed})
+  for (const std::string& part :
+       {options.account, options.cohort, inputs.reader.text_field, inputs.reader.ids_field,
+        inputs.reader.role, options.tuples.decoy_seed})
     out.add(part);
+  out.add(static_cast<std::uint64_t>(inputs.reader.format));
   out.add(options.tuples.decoys);
   out.add(kinds.size());
   for (const TestKind kind : kinds) out.add(kind_name(kind));
@@ -89,6 +90,7 @@ Result<std::string> digest_of_analysis(const AuditOptions& options,
       COUNTERMARK_TRY(const std::string behaviour, behaviour_of(*test));
       out.add(behaviour);
     }
+    for (const auto& tokenizer : tests.tokenizers) out.add(tokenizer ? tokenizer->sha256() : "");
   }
   COUNTERMARK_CHECK(add_files({inputs.scores, inputs.transcripts, inputs.predictions,
                                inputs.marked_predictions, inputs.log_predictions},

@@ -15,8 +15,8 @@ namespace countermark::audit {
 Result<std::string> behaviour_of(const scan::Test& test);
 
 // SHA-256 of all that the results of these tests depend on: the plan, the key's public names, the
-// key's behaviour, the claim, decoys, the reader's fields and every file. Reads each file once.
-// kInvalidArgument for standard input, and errors of files.
+// key's behaviour, the tokenizer, the claim, decoys, how records are read and every file. Reads
+// each file once. kInvalidArgument for standard input, and errors of files.
 Result<std::string> digest_of_analysis(const AuditOptions& options,
                                        const std::vector<TestKind>& kinds);
 
