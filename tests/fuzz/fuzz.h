@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -40,6 +41,25 @@ inline void check_error(const Error& error, std::size_t size) {
   require(find_invalid_utf8(error.describe()) == kValidUtf8, "an error can be printed");
   require(!error.offset || *error.offset <= size, "an error's offset lies within the input");
   require(error.code != ErrorCode::kInternal, "no input breaks an invariant");
+}
+
+// Any bytes as a line of one of our files: a record that is read can be written and read again, as
+// one line, and what is refused is refused with one of two codes. Returns the record.
+template <typename Record>
+std::optional<Record> check_line(std::string_view bytes, Result<Record> (*parse)(std::string_view),
+                                 std::string (*write)(const Record&)) {
+  auto read = parse(bytes);
+  if (!read) {
+    check_error(read.error(), bytes.size());
+    const ErrorCode code = read.error().code;
+    require(code == ErrorCode::kInvalidInput || code == ErrorCode::kUnsupported,
+            "the code is pinned");
+    return std::nullopt;
+  }
+  const std::string line = write(*read);
+  require(line.find('\n') == line.size() - 1, "a record is one line");
+  require(must(parse(line), "a line can be read") == *read, "a line holds the record");
+  return *std::move(read);
 }
 
 // Decisions out of the first bytes of an input; the others are what it is about. Zeros when the
