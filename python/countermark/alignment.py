@@ -3,7 +3,9 @@
 
 Both cut the same bytes. Where a token of one ends together with a token of the other, what the suspect expects next
 is a prediction for the text's next token; and where the suspect's token spells what one token of the text's tokenizer
-spells, it is that token. Whatever is left over has no prediction. None of it depends on a key.
+spells, it is that token. Whatever is left over has no prediction. Of text that is not marked none of it depends on a
+key; in marked text which places are left depends on the tokens that stand there, and so on the key
+(docs/statistics.md).
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <vector>
 
@@ -209,6 +210,37 @@ TEST(WalkLaws, ACopyIsNoEvidence) {
   EXPECT_GT(above + below, 10U);
   EXPECT_LE(bet, 45U);
   EXPECT_GT(per_text, kKeys / 2);
+}
+
+// Why predictions of a suspect with another tokenizer are refused of marked text. At each place two
+// tokens are possible, of probability .6 and .4, and the key chooses as a server does. A suspect
+// that knows nothing expects the first; but only where the first stands does one of its own tokens
+// begin, so that only there it has a prediction.
+TEST(WalkLaws, PlacesThatTheChosenTokenDecidesAreNoSample) {
+  const auto test = native(kShared);
+  const auto scorer = test->scorer();
+  std::vector<scan::Sheet> sheets;
+  const auto score_of = [&](TokenId context, TokenId token) {
+    EXPECT_TRUE(scorer->score({TokenSegment{{context, context + 1, token}, true}}, sheets));
+    return static_cast<double>(sheets[0].scores[0][0]) / 0x1p20;
+  };
+  // ln u / p is largest for the token that is drawn; a score is -ln(1 - u).
+  const auto race = [](double score, double p) { return std::log(-std::expm1(-score)) / p; };
+  double all = 0;
+  double left = 0;
+  int places = 0;
+  constexpr TokenId kContexts = 20'000;
+  for (TokenId context = 0; context < kContexts; ++context) {
+    const double first = score_of(context, 1);
+    const double second = score_of(context, 2);
+    all += first;
+    if (race(first, 0.6) < race(second, 0.4)) continue;
+    left += first;
+    ++places;
+  }
+  // Of independent scores the mean has a standard error of .007.
+  EXPECT_NEAR(all / kContexts, 1, 0.035);
+  EXPECT_NEAR(left / places, 1.36, 0.05);
 }
 
 }  // namespace
