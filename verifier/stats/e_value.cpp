@@ -46,7 +46,7 @@ constexpr std::array<std::int64_t, kTilts.size()> kTiltCosts = {
 }  // namespace
 
 EValue EValue::ratio(std::uint64_t numerator, std::uint64_t denominator) noexcept {
-  constexpr std::uint64_t kMost = std::uint64_t{1} << 50;
+  [[maybe_unused]] constexpr std::uint64_t kMost = std::uint64_t{1} << 50;
   assert(numerator > 0 && numerator <= kMost && denominator > 0 && denominator <= kMost);
   if (numerator == denominator) return {};
   return EValue(

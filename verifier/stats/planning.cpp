@@ -27,7 +27,7 @@ double rank_variance(std::uint64_t others) {
   return (size + 2) / (12 * size);
 }
 
-bool is_power(double power) { return power > 0.5 && power < 1; }
+[[maybe_unused]] bool is_power(double power) { return power > 0.5 && power < 1; }
 
 // P(N >= z) of the standard normal law.
 double above(double z) { return std::erfc(z / std::sqrt(2.0)) / 2; }
