@@ -3,9 +3,10 @@
 // (docs/formats.md).
 //
 // Who tries several keys, profiles or files finds something in the end. The m-th analysis that is
-// not a planned one spends alpha / (m (m + 1)), which together is alpha however many there are; a
-// plan spends all of it, and must come first. An analysis is written down before it is made, and
-// one that is repeated, by the digest of all that it depends on, spends nothing more.
+// not a planned one spends alpha / (m (m + 1)), which together is alpha however many there are, if
+// it does not depend on scores that were seen which one the m-th is; a plan spends all of it, and
+// must come first. An analysis is written down before it is made, and one that is repeated, by the
+// digest of all that it depends on, spends nothing more.
 #pragma once
 
 #include <cstdint>
