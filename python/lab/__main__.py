@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The laboratory: trains students on marked text and audits them (docs/lab.md).
 
-    ./run lab [--hours H] [--tables] [--groups abcdef]
+    ./run lab [--hours H] [--tables] [--groups abcdefh]
 
 Cells are done in their order until the time is spent. What is done stays; several processes may share a cache.
 """
@@ -78,7 +78,7 @@ def work(lab: Laboratory, todo: list[Cell], hours: float) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="./run lab", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--hours", type=float, default=24, metavar="H", help="begin no cell after so long [24]")
-    parser.add_argument("--groups", default="abcdef", metavar="LETTERS", help="cells of these groups alone [abcdef]")
+    parser.add_argument("--groups", default="abcdefh", metavar="LETTERS", help="cells of these groups alone [abcdefh]")
     parser.add_argument("--tables", action="store_true", help="nothing but the tables of what is there")
     parser.add_argument("--cache", type=Path, default=ROOT / "build" / "lab", metavar="FOLDER", help="[build/lab]")
     flags = parser.parse_args(arguments)

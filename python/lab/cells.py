@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 NULL_STUDENTS = 30
 NULL_ANALYSES = 100  # each under a key of its own
+RETOKENIZED_NULLS = 2  # students with another tokenizer, of as many analyses
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Cell:
     share: int  # percent of the exchanges that are `taught`; human documents make up the rest
     seed: int
     taught: Texts | None  # None: human documents alone
-    attack: str = ""  # clean, lora, paraphrase, mixed, cold
+    attack: str = ""  # clean, lora, paraphrase, mixed, cold, retokenized
     training: Training = Training()
     again: Again = Again()
     asked: int = 100  # answers that are collected, and fresh exchanges that are read
@@ -85,6 +86,19 @@ class Cell:
     def is_null(self) -> bool:
         """Whether nothing that the student learned is marked under the log's key."""
         return self.taught != self.log
+
+    @property
+    def has_own_tokenizer(self) -> bool:
+        return self.attack == "retokenized"
+
+    @property
+    def other_keys(self) -> list[str]:
+        """Of a null student, names of keys that marked nothing, for further analyses: NULL_ANALYSES in all."""
+        if not self.is_null:
+            return []
+        if self.has_own_tokenizer:
+            return [f"{self.log.key}/{i}" for i in range(1, NULL_ANALYSES // RETOKENIZED_NULLS)]
+        return [f"null/{i}" for i in range(self.seed + NULL_STUDENTS, NULL_ANALYSES, NULL_STUDENTS)]
 
     @property
     def learned(self) -> int:
@@ -115,6 +129,11 @@ def attacked(attack: str, seed: int) -> Cell:
     return replace(cell, share=50) if attack == "mixed" else cell
 
 
+def retokenized_null(number: int) -> Cell:
+    log = Texts(Mark(), f"null/retokenized/{number}", served=100)
+    return Cell("h", log, 100, number, UNMARKED, "retokenized", again=Again(40, 20))
+
+
 def cells() -> Iterator[Cell]:
     """In the order in which they are worth having."""
     first = [taught("b", Mark(), share, 0) for share in (100, 10, 50, 5, 1)]
@@ -130,3 +149,6 @@ def cells() -> Iterator[Cell]:
     for width in (2, 3, 4):
         texts = Texts(Mark(width=width, layer="account"), f"account/{width}", fresh=200, accounts=10)
         yield Cell("f", texts, 100, 0, texts, asked=200, read=1000)
+    yield from (replace(taught("h", Mark(width=width), 100, seed), attack="retokenized")
+                for width in (2, 1) for seed in (0, 1))
+    yield from map(retokenized_null, range(RETOKENIZED_NULLS))

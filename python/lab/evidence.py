@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cells import NULL_ANALYSES, NULL_STUDENTS, Cell, Mark
+from cells import Cell, Mark
 from countermark import predict, rate
 from laboratory import Laboratory
+from own_tokens import OwnTokens
 from students import load, student
 from texts import (
     MODEL,
@@ -22,13 +23,13 @@ from texts import (
     human,
     read_lines,
     teach,
-    tokenizer,
     write_lines,
     write_mark,
 )
 from writing import write
 
 COLD = 0.5  # temperature of the attack
+TOKENIZER = ("-t", str(MODEL / "tokenizer.json"))  # of the mark
 
 # The kinds of evidence, the strongest first.
 SERVED = "served-response"
@@ -41,6 +42,7 @@ CLOSED = "unsupervised-closed"
 LEARNED = "learned"
 PASSED_ON = "passed-on"
 KINDS = (SERVED, SUPERVISED_OPEN, OPEN, MARKED_OPEN, SUPERVISED_CLOSED, CLOSED)
+OF_MARKED_TEXT = (SUPERVISED_OPEN, MARKED_OPEN)  # predictions on it, which need the mark's own tokenizer
 
 
 def succeeds(status: int) -> None:
@@ -58,7 +60,8 @@ def collect(lab: Laboratory, cell: Cell, say: Say) -> Path:
 
     reading.safetensors: predictions on documents that people wrote; marked.safetensors: on fresh exchanges of the log;
     own.safetensors: on those that were taught, log.jsonl; fresh.jsonl and asked.jsonl: answers to prompts of fresh and
-    of taught exchanges; scores.jsonl: of answers that were taught and of controls, rated.jsonl.
+    of taught exchanges; scores.jsonl: of answers that were taught and of controls, rated.jsonl. A student with another
+    tokenizer reads no marked text.
     """
     texts = teach(lab, cell.log, say)
     suspect = student(lab, cell, say)
@@ -73,25 +76,27 @@ def collect(lab: Laboratory, cell: Cell, say: Say) -> Path:
         write_lines(folder / "log.jsonl", log)
 
         reading = read_lines(human(lab, cell.log.prompt + cell.log.answer) / "reading.jsonl")
-        for name, documents in (("reading", [record["ids"] for record in reading]),
-                                ("marked", [each["promptIds"] + each["ids"] for each in fresh[:cell.asked]]),
-                                ("own", [each["promptIds"] + each["ids"] for each in log])):
+        texts_read = {"reading": [record["ids"] for record in reading]}
+        if not cell.has_own_tokenizer:
+            texts_read["marked"] = [each["promptIds"] + each["ids"] for each in fresh[:cell.asked]]
+            texts_read["own"] = [each["promptIds"] + each["ids"] for each in log]
+        for name, documents in texts_read.items():
             say(f"reads {name}")
             source = folder / f"{name}.jsonl"
             write_lines(source, ({"ids": ids if ids[0] == 0 else [0, *ids]} for ids in documents))
-            succeeds(predict.main([str(suspect), str(source), "--ids-field", "ids", "-t", str(MODEL / "tokenizer.json"),
+            succeeds(predict.main([str(suspect), str(source), "--ids-field", "ids", *TOKENIZER,
                                    "--top-k", "1", "--device", "cpu", "-o", str(folder / f"{name}.safetensors")]))
             source.unlink()
 
-        net, decode = load(suspect), tokenizer().decode
+        net, own = load(suspect), OwnTokens(lab, cell)
         for name, asked in (("fresh", fresh[:cell.asked]), ("asked", [log[i % len(log)] for i in range(cell.asked)])):
             say(f"answers {name}")
-            answers = write(net, [each["promptIds"] for each in asked], cell.log.answer,
-                            lambda begin, end: Plain([f"{suspect.name}/{name}/{i}" for i in range(begin, end)]),
+            answers = write(net, [own.prompt(each) for each in asked], cell.log.answer,
+                            lambda begin, end: Plain([f"{suspect.name}/{name}/{i}" for i in range(begin, end)],
+                                                             own.missing),
                             temperature)
             write_lines(folder / f"{name}.jsonl", (
-                {"id": f"{i}", "prompt": decode(each["promptIds"][1:], errors="replace"),
-                 "response": decode(ids, errors="replace"), "ids": ids}
+                {"id": f"{i}", "prompt": own.text(own.prompt(each)[1:]), "response": own.text(ids), "ids": ids}
                 for i, (each, ids) in enumerate(zip(asked, answers))))
 
         say("rates")
@@ -102,7 +107,7 @@ def collect(lab: Laboratory, cell: Cell, say: Say) -> Path:
         write_lines(folder / "rated.jsonl", (each for each in served + fresh if each["id"] in ids))
         write_lines(folder / "regenerations.jsonl", records)
         succeeds(rate.main([str(suspect), str(folder / "regenerations.jsonl"), "--device", "cpu",
-                            "-o", str(folder / "scores.jsonl")]))
+                            *(TOKENIZER if cell.has_own_tokenizer else []), "-o", str(folder / "scores.jsonl")]))
         (folder / "regenerations.jsonl").unlink()
 
     return lab.make("evidence", settings, build)
@@ -121,17 +126,15 @@ class Audit:
 
 def audits(cell: Cell) -> list[Audit]:
     """Those of a cell. A null student's log has a key; the other analyses are under keys that marked nothing."""
-    own = [Audit(kind, cell.log.mark, cell.log.key, 1000) for kind in KINDS]
+    own = [Audit(kind, cell.log.mark, cell.log.key, 1000) for kind in KINDS
+           if not (cell.has_own_tokenizer and kind in OF_MARKED_TEXT)]
     own.append(Audit(LEARNED, cell.log.mark, cell.log.key, 0))
     if cell.share == 100 and not cell.attack and not cell.is_null:
         own.append(Audit(PASSED_ON, cell.log.mark, cell.log.key, 0))
     if cell.log.accounts:
         return [replace(own[1], account=f"{part}-{number}", decoys=0)
                 for part in ("served", "fresh") for number in range(cell.log.accounts)]
-    if cell.group != "a":
-        return own
-    more = range(cell.seed + NULL_STUDENTS, NULL_ANALYSES, NULL_STUDENTS)
-    return own + [Audit(kind, cell.log.mark, f"null/{number}", 0) for number in more for kind in (OPEN, CLOSED)]
+    return own + [Audit(kind, cell.log.mark, key, 0) for key in cell.other_keys for kind in (OPEN, CLOSED)]
 
 
 def flags_of(kind: str, evidence: Path, learned: Path) -> list[str]:

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from cells import UNMARKED, Cell, Training
 from laboratory import ROOT, Laboratory
+from own_tokens import OwnTokens, other_tokenizer
 from safetensors.torch import load_file, save_file
 from texts import MODEL, Say, human, read_lines, seed_of, teach, weights_sha256
 from torch import nn
@@ -146,9 +147,10 @@ def paraphrased(net: Any, rows: Sequence[Ids], prompt: int, name: str, say: Say)
 
 def settings_of(cell: Cell, lab: Laboratory) -> dict[str, Any]:
     """All that a student depends on."""
-    return {"version": 1, "taught": cell.taught, "share": cell.share, "seed": cell.seed, "training": cell.training,
-            "attack": "" if cell.attack == "cold" else cell.attack, "model": weights_sha256(),
-            "human": human(lab, cell.log.prompt + cell.log.answer).name}
+    out = {"version": 1, "taught": cell.taught, "share": cell.share, "seed": cell.seed, "training": cell.training,
+           "attack": "" if cell.attack == "cold" else cell.attack, "model": weights_sha256(),
+           "human": human(lab, cell.log.prompt + cell.log.answer).name}
+    return {**out, "tokenizer": other_tokenizer(lab).name} if cell.has_own_tokenizer else out
 
 
 def student(lab: Laboratory, cell: Cell, say: Say) -> Path:
@@ -164,7 +166,8 @@ def student(lab: Laboratory, cell: Cell, say: Say) -> Path:
             numbers: Sequence[int] = range(len(served))
             if len(served) > training.exchanges:  # students of one set of answers learn different ones
                 numbers = random.Random(f"{cell.seed}/exchanges").sample(numbers, count)
-            taught = [[*served[i]["promptIds"], *served[i]["ids"]] for i in numbers[:count]]
+            own = OwnTokens(lab, cell)
+            taught = [own.exchange(served[i]) for i in numbers[:count]]
         rest = training.exchanges - count
         if cell.attack == "mixed":
             others = read_lines(teach(lab, UNMARKED, say) / "served.jsonl")[:rest]
@@ -183,5 +186,7 @@ def student(lab: Laboratory, cell: Cell, say: Say) -> Path:
             net = load_model(MODEL)
             fit(net, rows(), prompt, training, cell.seed, say)
         export(lab, net, folder)
+        if cell.has_own_tokenizer:
+            shutil.copyfile(other_tokenizer(lab) / "tokenizer.json", folder / "tokenizer.json")
 
     return lab.make("student", settings_of(cell, lab), build)

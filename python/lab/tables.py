@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -118,6 +119,7 @@ ATTACKS = {
     "paraphrase": "half redrawn by another model",
     "mixed": "the rest the unmarked teacher's",
     "cold": "answers at temperature 0.5",
+    "retokenized": "another tokenizer",
 }
 
 
@@ -154,13 +156,14 @@ def of_kind(kind: str, found: list[Finding]) -> str:
 
 def of_nulls(found: list[Finding]) -> str:
     lines = []
-    for kind in KINDS:
-        some = [each for each in found if each.audit.kind == kind]
+    for attack, kind in itertools.product(("", "retokenized"), KINDS):
+        some = [each for each in found if each.audit.kind == kind and each.cell.attack == attack]
         ps = [10**each.log10_p for each in some if each.log10_p is not None]
         if not ps:
             continue
         limit = "–" if len(some) != 100 else f"{MOST_AT_TENTH}"
-        lines.append([kind, str(len({each.cell.seed for each in some})), str(len(some)), str(len(some) - len(ps)),
+        name = f"{kind}, {ATTACKS[attack]}" if attack else kind
+        lines.append([name, str(len({each.cell.seed for each in some})), str(len(some)), str(len(some) - len(ps)),
                       str(sum(p <= 0.1 for p in ps)), limit, str(sum(p <= 0.01 for p in ps)), f"{min(ps):.2g}",
                       f"{mean(ps):.2f}", f"{mean(each.effect for each in some):.4f}"])
     return table(["evidence", "students", "analyses", "withheld", "p ≤ 0.1", "at most", "p ≤ 0.01", "smallest p",
@@ -198,12 +201,12 @@ def of_accounts(found: list[Finding]) -> str:
 
 def tables(lab: Laboratory, cells: list[Cell]) -> str:
     found = findings(lab, cells)
-    nulls = [each for each in found if each.cell.group == "a"]
+    nulls = [each for each in found if each.cell.is_null]
     parts = []
     if nulls:
         parts.append(f"### Null students\n\n{of_nulls(nulls)}")
     for kind in KINDS:
-        some = [each for each in found if each.audit.kind == kind and each.cell.group not in "af"]
+        some = [each for each in found if each.audit.kind == kind and not (each.cell.is_null or each.audit.account)]
         if some:
             parts.append(f"### {kind}\n\n{of_kind(kind, some)}")
     if learned := of_learned(found):

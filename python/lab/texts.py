@@ -97,15 +97,17 @@ def human(lab: Laboratory, length: int) -> Path:
 
 
 class Plain:
-    """Without a mark."""
+    """Without a mark. never: ids that are not drawn."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], never: Sequence[int] = ()) -> None:
         self._noise = torch.Generator().manual_seed(seed_of(names[0]))
+        self._never = list(never)
 
     def _one_of(self, p: torch.Tensor) -> np.ndarray:
         return torch.multinomial(p, 1, generator=self._noise)[:, 0].numpy()
 
     def draw(self, logits: torch.Tensor, written: np.ndarray) -> np.ndarray:
+        logits[:, self._never] = -torch.inf
         return self._one_of(logits.softmax(dim=-1))
 
 

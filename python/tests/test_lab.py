@@ -47,13 +47,14 @@ def tiny(scheme: str) -> Cell:
 class Plans(Case):
     def test_what_is_planned(self) -> None:
         cells = list(plans.cells())
-        self.assertEqual(Counter(cell.group for cell in cells), {"a": 30, "b": 15, "c": 12, "d": 8, "e": 10, "f": 3})
+        self.assertEqual(Counter(cell.group for cell in cells), {"a": 30, "b": 15, "c": 12, "d": 8, "e": 10, "f": 3, "h": 6})
         self.assertEqual(len({laboratory.digest_of(cell) for cell in cells}), len(cells))
         self.assertEqual(len({cell.name for cell in cells}), len(cells))
         for kind in (evidence.OPEN, evidence.CLOSED):
-            keys = [audit.key for cell in cells if cell.group == "a" for audit in evidence.audits(cell)
-                    if audit.kind == kind]
-            self.assertEqual(len(set(keys)), 100)
+            for group in "ah":
+                keys = [audit.key for cell in cells if cell.group == group and cell.is_null
+                        for audit in evidence.audits(cell) if audit.kind == kind]
+                self.assertEqual((len(keys), len(set(keys))), (100, 100))
 
     def test_every_setting_counts(self) -> None:
         cell = tiny("native")
@@ -99,6 +100,19 @@ class Running(Case):
                        for audit in evidence.audits(cell)]
         self.assertEqual(claimed, ["served-0", "served-1", "fresh-0", "fresh-1"])
         self.assertIn("| 3 | innocent | 2 | 0 |", tables.tables(replace(self.lab(), is_reading=True), [cell]))
+
+    def test_another_tokenizer(self) -> None:
+        cell = replace(tiny("native"), attack="retokenized")
+        with contextlib.redirect_stderr(io.StringIO()):
+            found = [(evidence.judge(self.lab(), cell, audit, silent) or {})["test"] for audit in evidence.audits(cell)]
+            made = texts.read_lines(evidence.collect(self.lab(), cell, silent) / "fresh.jsonl")
+            taught = student(self.lab(), cell, silent)
+        self.assertEqual(found, [evidence.SERVED, evidence.OPEN, evidence.SUPERVISED_CLOSED, evidence.CLOSED,
+                                 evidence.CLOSED])
+        own = countermark.Tokenizer.load(taught / "tokenizer.json")
+        self.assertEqual(len(own.encode("countermark")) > len(texts.tokenizer().encode("countermark")), True)
+        for record in made:
+            self.assertEqual(own.decode(record["ids"], errors="replace"), record["response"])
 
     def test_the_marks_are_there(self) -> None:
         for scheme in ("native", "kgw", "synthid"):
