@@ -84,6 +84,25 @@ class Case(unittest.TestCase):
         self.folder = Path(temporary.name)
 
 
+class Exported(Case):
+    """The embedded model as a folder of transformers; torch has one thread."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        import torch
+
+        super().setUpClass()
+        cls.addClassCleanup(torch.set_num_threads, torch.get_num_threads())
+        torch.set_num_threads(1)
+        temporary = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(temporary.cleanup)
+        cls.shared = Path(temporary.name)
+        cls.exported = cls.shared / "exported"
+        export("--hf", cls.exported)
+        cls.tokenizer = countermark.Tokenizer.load(TOKENIZER)
+        cls.words = cls.tokenizer.encode((ROOT / "docs" / "mark.md").read_text(encoding="utf-8"))
+
+
 class Answers(Case):
     """A key, and answers to alice in countermark.generate/1."""
 

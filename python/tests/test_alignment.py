@@ -8,14 +8,13 @@ import io
 import json
 import random
 import shutil
-import tempfile
 import unittest
 from pathlib import Path
 from typing import Any
 
 import countermark
 import numpy as np
-from support import ROOT, TOKENIZER, Case, export
+from support import TOKENIZER, Exported
 
 try:
     import torch
@@ -46,20 +45,11 @@ def fewer_merges(model: dict[str, Any], left_out: int = 1500) -> None:
     model["vocab"] = {token: i for token, i in model["vocab"].items() if token not in made}
 
 
-class Aligning(Case):
+class Aligning(Exported):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        cls.addClassCleanup(torch.set_num_threads, before)
-        temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(temporary.cleanup)
-        cls.exported = Path(temporary.name) / "suspect"
-        export("--hf", cls.exported)
-        cls.tokenizer = countermark.Tokenizer.load(TOKENIZER)
-        words = (ROOT / "docs" / "mark.md").read_text(encoding="utf-8")
-        cls.ids = cls.tokenizer.encode(words)[:TOKENS]
+        cls.ids = cls.words[:TOKENS]
 
     def suspect(self, name: str) -> Path:
         folder = self.folder / name

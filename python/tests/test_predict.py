@@ -15,7 +15,6 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 import unittest.mock
@@ -25,7 +24,7 @@ from typing import Any
 
 import countermark
 import numpy as np
-from support import ROOT, TOKENIZER, Case, export
+from support import TOKENIZER, Case, Exported
 
 try:
     import huggingface_hub
@@ -67,21 +66,12 @@ class Predictions:
                 file.get_tensor(name) for name in ("ids", "doc", "position", "topIds", "topLogProb"))
 
 
-class Predicting(Case):
+class Predicting(Exported):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        cls.addClassCleanup(torch.set_num_threads, before)
-        temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(temporary.cleanup)
-        cls.exported = Path(temporary.name) / "suspect"
-        export("--hf", cls.exported)
         cls.model = transformers.AutoModelForCausalLM.from_pretrained(cls.exported)
-        cls.tokenizer = countermark.Tokenizer.load(TOKENIZER)
-        words = (ROOT / "docs" / "mark.md").read_text(encoding="utf-8")
-        cls.ids = cls.tokenizer.encode(words)[:2000]
+        cls.ids = cls.words[:2000]
 
     def setUp(self) -> None:
         super().setUp()
@@ -238,7 +228,7 @@ class Header(Predicting):
                               capture_output=True, text=True, check=True).stdout
         read = b"".join(values.astype("<i4").tobytes() for values in (found.ids, found.doc, found.position))
         self.assertEqual(said, {
-            "schema": "countermark.predictions/1", "suspect": "suspect", "suspectSha256": sums.split()[0],
+            "schema": "countermark.predictions/1", "suspect": "exported", "suspectSha256": sums.split()[0],
             "tokenizerSha256": sha256(self.exported / "tokenizer.json"), "inputSha256": sha256(path),
             "readSha256": hashlib.sha256(read).hexdigest(), "documents": "2", "tokens": "35"})
         data = self.out.read_bytes()

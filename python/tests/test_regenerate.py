@@ -14,7 +14,6 @@ import signal
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 import unittest.mock
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import countermark
-from support import PROFILE, ROOT, TOKENIZER, Case, call, export, master
+from support import PROFILE, ROOT, Exported, call, master
 
 try:
     import torch
@@ -63,21 +62,12 @@ class Responses(Watermark):
         return self
 
 
-class Regenerating(Case):
+class Regenerating(Exported):
     @classmethod
     def setUpClass(cls) -> None:
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        cls.addClassCleanup(torch.set_num_threads, before)
-        temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(temporary.cleanup)
-        cls.shared = Path(temporary.name)
-        cls.exported = cls.shared / "chat"
-        export("--hf", cls.exported)
+        super().setUpClass()
         cls.model = transformers.AutoModelForCausalLM.from_pretrained(cls.exported)
-        cls.tokenizer = countermark.Tokenizer.load(TOKENIZER)
-        ids = cls.tokenizer.encode((ROOT / "docs" / "mark.md").read_text(encoding="utf-8"))
-        cls.prompts = [list(each) for each in dict.fromkeys((0, *ids[20 * i:20 * i + 6]) for i in range(120))]
+        cls.prompts = [list(each) for each in dict.fromkeys((0, *cls.words[20 * i:20 * i + 6]) for i in range(120))]
         cls.profile = countermark.Profile.load(PROFILE)
         cls.key_path = cls.shared / "server.key"
         cls.key = master().epoch("chat", "2026-11")
