@@ -42,13 +42,16 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
                "Examples:\n"
                "  python -m countermark.predict suspect/ reading.jsonl -o predictions.safetensors\n"
                "  python -m countermark.predict suspect/ served.jsonl --ids-field ids --dtype bfloat16 \\\n"
-               "      --limit-tokens 1000000 -o predictions.safetensors")
+               "      --limit-tokens 1000000 -o predictions.safetensors\n"
+               "  python -m countermark.predict suspect/ served.jsonl --transcripts -o own.safetensors")
     parser.add_argument("model", metavar="MODEL", help="folder of a transformers model, or its name on the hub")
     parser.add_argument("text", metavar="TEXTFILE", help=".txt, one document, or .jsonl, one a line")
     parser.add_argument("-o", "--out", required=True, metavar="FILE", help="predictions to write")
     parser.add_argument("--force", action="store_true", help="replace FILE")
     parser.add_argument("--text-field", metavar="PATH", help="of a .jsonl [text]")
     parser.add_argument("--ids-field", metavar="PATH", help="token ids instead: no tokenizer is needed")
+    parser.add_argument("--transcripts", action="store_true",
+                        help="TEXTFILE is a log of what was served: each prompt and its answer, by their ids")
     parser.add_argument("-t", "--tokenizer", metavar="FILE",
                         help="tokenizer of the text and of the mark; a model with another one reads the text by its own, "
                              "and what it predicts is kept where both cut alike (of unmarked text) [the model's tokenizer.json]")
@@ -63,8 +66,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch-tokens", type=whole(1, MOST), default=4096, metavar="N", help="read at once [4096]")
     add_flags(parser)
     flags = parser.parse_args(arguments)
-    if flags.ids_field is not None and flags.text_field is not None:
-        parser.error("--text-field, --ids-field: expected one of them")
+    if (flags.ids_field is not None) + (flags.text_field is not None) + flags.transcripts > 1:
+        parser.error("--text-field, --ids-field, --transcripts: expected one of them")
     return flags
 
 
@@ -146,14 +149,22 @@ def predict(flags: argparse.Namespace) -> None:
     if flags.tokenizer or tokenizer_file.exists():
         metadata["tokenizerSha256"] = sha256_of(tokenizer_file)
     encode: Encode | None = None
-    if flags.ids_field is None and "tokenizerSha256" in metadata:
+    has_ids = flags.transcripts or flags.ids_field is not None
+    if not has_ids and "tokenizerSha256" in metadata:
         encode = countermark.Tokenizer.load(tokenizer_file).encode
-    elif flags.ids_field is None:
+    elif not has_ids:
         raise Error(f"{suspect.folder}: has no tokenizer.json: give a tokenizer with -t FILE, or token ids with "
                     "--ids-field", "invalid-argument", str(suspect.folder))
     alignment = alignment_of(suspect, tokenizer_file)
+    if alignment and flags.transcripts:
+        raise Error(f"{suspect.tokenizer_file}: is another tokenizer than the log's. Which places of marked text count "
+                    "would depend on the key: there is no valid test", "unsupported", str(suspect.tokenizer_file))
+    if flags.tokenizer and not suspect.tokenizer_file.exists():
+        print(f"countermark.predict: {suspect.folder}: has no tokenizer.json: its ids are taken for those of "
+              f"{tokenizer_file}", file=sys.stderr)
     text = read_text(source, encode, text_field=flags.text_field or "text", ids_field=flags.ids_field,
-                     special=Special() if alignment else special, limit=flags.limit_tokens,
+                     transcripts=flags.transcripts, special=Special() if alignment else special,
+                     limit=flags.limit_tokens,
                      vocabulary=alignment.text_vocabulary if alignment else suspect.vocabulary)
     metadata |= {"inputSha256": input_sha256, "readSha256": read_sha256(text),
                  "documents": str(text.documents), "tokens": str(len(text.ids))}
@@ -163,7 +174,8 @@ def predict(flags: argparse.Namespace) -> None:
         metadata |= {"alignedFrom": sha256_of(suspect.tokenizer_file), "notAligned": str(lost)}
     metadata["settings"] = json.dumps({
         "topK": flags.top_k, "maxLength": max_length, "stride": stride, "batchTokens": flags.batch_tokens,
-        "textField": flags.text_field, "idsField": flags.ids_field, "limitTokens": flags.limit_tokens,
+        "textField": flags.text_field, "idsField": flags.ids_field, "transcripts": flags.transcripts,
+        "limitTokens": flags.limit_tokens,
         "head": list(special.head), "tail": list(special.tail), **suspect.settings(),
     }, separators=(",", ":"))
 

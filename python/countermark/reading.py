@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from countermark.error import Error
+from countermark.transcript import read_transcripts
 
 PIECE = 1 << 20
 
@@ -65,15 +66,17 @@ class Special:
 
 
 def read_text(path: Path, encode: Encode | None, *, vocabulary: int, text_field: str = "text",
-              ids_field: str | None = None, special: Special = Special(), limit: int | None = None) -> Text:
-    """The documents of a .txt (one) or .jsonl file (one a line), of which the first `limit` tokens.
+              ids_field: str | None = None, transcripts: bool = False, special: Special = Special(),
+              limit: int | None = None) -> Text:
+    """The documents of a .txt (one) or .jsonl file (one a line), of which the first `limit` tokens. Of transcripts each
+    prompt and its answer, by their ids.
 
     encode: of texts; not needed where ids are read. Raises Error, which names file and line, also for
     ids that are not below vocabulary.
     """
     found: list[np.ndarray] = []
     tokens = 0
-    for where, words in _records(path, text_field, ids_field):
+    for where, words in _exchanges(path) if transcripts else _records(path, text_field, ids_field):
         if isinstance(words, str):
             assert encode is not None
             try:
@@ -94,6 +97,11 @@ def read_text(path: Path, encode: Encode | None, *, vocabulary: int, text_field:
         _fail(str(path), "expected a token to read")
     starts = np.cumsum([0, *map(len, found)], dtype=np.int64)
     return Text(np.concatenate(found), starts)
+
+
+def _exchanges(path: Path) -> Iterator[tuple[str, Any]]:
+    for number, record in enumerate(read_transcripts(path), 1):
+        yield f"{path} (record {number})", [*record.get("promptIds", []), *record["ids"]]
 
 
 def _records(path: Path, text_field: str, ids_field: str | None) -> Iterator[tuple[str, Any]]:

@@ -127,6 +127,17 @@ class Aligning(Exported):
                               [own.decode([i], errors="surrogateescape") for i in likely])
         self.assertGreater(aligned, len(ids) * 0.6)
 
+    def test_no_marked_text(self) -> None:
+        other = self.suspect("other")
+        edited(other, fewer_merges)
+        log, out = self.folder / "served.jsonl", self.folder / "own.safetensors"
+        log.touch()
+        err = io.StringIO()
+        with contextlib.redirect_stderr(err):
+            code = predict.main([str(other), str(log), "--transcripts", "-t", str(TOKENIZER), "-o", str(out)])
+        self.assertEqual(code, 3)
+        self.assertIn("no valid test", err.getvalue())
+
     def test_tokens_are_matched_by_what_they_spell(self) -> None:
         other = self.suspect("other")
         edited(other, fewer_merges)

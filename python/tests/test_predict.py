@@ -24,7 +24,7 @@ from typing import Any
 
 import countermark
 import numpy as np
-from support import TOKENIZER, Case, Exported
+from support import ROOT, TOKENIZER, Case, Exported
 
 try:
     import huggingface_hub
@@ -213,6 +213,18 @@ class Values(Predicting):
         self.assertEqual((found.metadata["tokens"], found.metadata["documents"]), ("75", "2"))
 
 
+    def test_transcripts(self) -> None:
+        record = json.loads((ROOT / "tests" / "goldens" / "transcript.jsonl").read_text(encoding="utf-8"))
+        log = self.folder / "served.jsonl"
+        asked = record | {"ids": self.ids[10:40], "promptIds": self.ids[:10]}
+        hidden = {name: value for name, value in asked.items() if name != "promptIds"} | {"promptSha256": "0" * 64}
+        log.write_text("".join(json.dumps(each) + "\n" for each in (asked, hidden)))
+        self.assertEqual(self.run_it(log, "--transcripts"), (0, ""))
+        found = Predictions(self.out)
+        self.assertEqual(found.ids.tolist(), [*self.ids[:40], *self.ids[10:40]])
+        self.assertEqual(found.position.tolist(), [*range(40), *range(30)])
+
+
 class Header(Predicting):
     def test_fields(self) -> None:
         path = self.text(self.ids[:30], self.ids[30:35])
@@ -221,7 +233,7 @@ class Header(Predicting):
         self.assertRegex(said.pop("created"), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
         self.assertEqual(json.loads(said.pop("settings")), {
             "topK": 3, "maxLength": 512, "stride": 128, "batchTokens": 4096, "textField": None, "idsField": "ids",
-            "limitTokens": None, "head": [], "tail": [], "dtype": "float32", "device": "cpu",
+            "transcripts": False, "limitTokens": None, "head": [], "tail": [], "dtype": "float32", "device": "cpu",
             "torch": torch.__version__, "transformers": transformers.__version__,
             "countermark": countermark.__version__})
         sums = subprocess.run("sha256sum config.json *.safetensors | sha256sum", shell=True, cwd=self.exported,
@@ -256,8 +268,11 @@ class Header(Predicting):
         for name in ("config.json", "model.safetensors"):
             (model / name).symlink_to(self.exported / name)
         self.assertNotIn("tokenizerSha256", self.predicted(self.text([1, 2]), model=model).metadata)
-        given = self.predicted(self.text([1, 2]), "-t", TOKENIZER, model=model, out=self.folder / "given")
-        self.assertEqual(given.metadata["tokenizerSha256"], sha256(TOKENIZER))
+        out = self.folder / "given"
+        code, said = self.run_it(self.text([1, 2]), "--ids-field", "ids", "-t", TOKENIZER, model=model, out=out)
+        self.assertEqual((code, said.count("\n")), (0, 1))
+        self.assertIn("its ids are taken for those of", said)
+        self.assertEqual(Predictions(out).metadata["tokenizerSha256"], sha256(TOKENIZER))
 
 
 class GoingOn(Predicting):
@@ -417,6 +432,8 @@ class BadInput(Predicting):
                 ("a.txt", b"abc", ("--max-length", 8, "--stride", 8), 2, "--stride: expected less than the window's 8"),
                 ("a.txt", b"abc", ("--max-length", 8, "--stride", 7, "--add-special-tokens"), 2, "--stride: "),
                 ("a.txt", b"abc", ("--text-field", "a", "--ids-field", "b"), 2, "expected one of them"),
+                ("a.jsonl", b"{}", ("--ids-field", "b", "--transcripts"), 2, "expected one of them"),
+                ("a.jsonl", b'{"ids": [1]}', ("--transcripts",), 3, "a.jsonl"),
                 ("a.txt", b"abc", ("--revision", "main"), 2, "--revision: is for a model on the hub")):
             with self.subTest(says):
                 path = self.folder / name
