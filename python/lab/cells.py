@@ -21,7 +21,9 @@ class Mark:
 
     scheme: str = "native"
     width: int = 2  # tokens of context
-    layer: str = "shared"  # of native; account: half of the contexts are the shared layer's, at width 2
+    # Of native. shared: all contexts; account: half of them, the others are the shared layer's, at width 2; shipped: the
+    # embedded model's profile, whose account layer has this width; one slot: the same with one instead of eight.
+    layer: str = "shared"
 
 
 @dataclass(frozen=True)
@@ -146,8 +148,8 @@ def cells() -> Iterator[Cell]:
                 for scheme in ("kgw", "synthid") for seed in (0, 1) for share in (100, 10))
     yield from (attacked(attack, seed) for seed in (0, 1)
                 for attack in ("clean", "lora", "paraphrase", "mixed", "cold"))
-    for width in (2, 3, 4):
-        texts = Texts(Mark(width=width, layer="account"), f"account/{width}", fresh=200, accounts=10)
+    for layer, width in (("account", 2), ("account", 3), ("account", 4), ("shipped", 3), ("one slot", 3)):
+        texts = Texts(Mark(width=width, layer=layer), f"{layer}/{width}", fresh=200, accounts=10)
         yield Cell("f", texts, 100, 0, texts, asked=200, read=1000)
     yield from (replace(taught("h", Mark(width=width), 100, seed), attack="retokenized")
                 for width in (2, 1) for seed in (0, 1))

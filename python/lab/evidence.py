@@ -132,8 +132,9 @@ def audits(cell: Cell) -> list[Audit]:
     if cell.share == 100 and not cell.attack and not cell.is_null:
         own.append(Audit(PASSED_ON, cell.log.mark, cell.log.key, 0))
     if cell.log.accounts:
-        return [replace(own[1], account=f"{part}-{number}", decoys=0)
-                for part in ("served", "fresh") for number in range(cell.log.accounts)]
+        own = [replace(audit, decoys=0) for audit in own if audit.kind in (SUPERVISED_OPEN, OPEN, MARKED_OPEN)]
+        return own + [replace(own[0], account=f"{part}-{number}")
+                      for part in ("served", "fresh") for number in range(cell.log.accounts)]
     return own + [Audit(kind, cell.log.mark, key, 0) for key in cell.other_keys for kind in (OPEN, CLOSED)]
 
 

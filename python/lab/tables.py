@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import NormalDist, mean
 from typing import Any
 
-from cells import Cell
+from cells import Cell, Mark
 from evidence import KINDS, LEARNED, PASSED_ON, SERVED, Audit, audits, judge
 from laboratory import Laboratory
 
@@ -123,12 +123,18 @@ ATTACKS = {
 }
 
 
+def account_layer(mark: Mark) -> str:
+    """What the profile gives to accounts."""
+    found = {"account": "1/2, 1 slot", "shipped": "3/8, 8 slots", "one slot": "3/8, 1 slot"}[mark.layer]
+    return f"width {mark.width}, {found}"
+
+
 def row_name(cell: Cell) -> str:
     if cell.is_null:
         return "null: human text" if cell.taught is None else "null: the teacher's unmarked answers"
     mark = cell.log.mark
-    layer = "" if mark.layer == "shared" else f" {mark.layer} layer"
-    text = f"{NAMES.get(mark.scheme, mark.scheme)}{layer}, width {mark.width}, {cell.share} %"
+    width = f"width {mark.width}" if mark.layer == "shared" else f"shared layer beside {account_layer(mark)}"
+    text = f"{NAMES.get(mark.scheme, mark.scheme)}, {width}, {cell.share} %"
     return f"{text}: {ATTACKS[cell.attack]}" if cell.attack else text
 
 
@@ -185,18 +191,18 @@ def of_learned(found: list[Finding]) -> str:
 
 def of_accounts(found: list[Finding]) -> str:
     """What each account's own layer says: of accounts whose answers were learned, and of others under the same key."""
-    rows: dict[tuple[int, str], list[dict[str, Any]]] = {}
+    rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for each in found:
         part = each.audit.account.split("-")[0]
-        rows.setdefault((each.cell.log.mark.width, part), []).append(each.test["streams"][0])
+        rows.setdefault((account_layer(each.cell.log.mark), part), []).append(each.test["streams"][0])
     lines = []
-    for (width, part), streams in rows.items():
+    for (layer, part), streams in rows.items():
         effect = mean(int(stream["statistic"]) / (1 << 20) / max(1, stream["scored"]) for stream in streams)
-        lines.append([str(width), "learned" if part == "served" else "innocent", str(len(streams)),
+        lines.append([layer, "learned" if part == "served" else "innocent", str(len(streams)),
                       str(sum(stream["log10P"] <= math.log10(ALPHA) for stream in streams)),
                       "; ".join(f"{stream['log10P']:.1f}" for stream in streams), f"{effect:.3f}",
                       f"{mean(stream['scored'] for stream in streams):,.0f}", number(needed("", "native", effect))])
-    return table(["width", "account", "accounts", "p ≤ 1e-6", "log10 p", "mean effect", "tuples", "tuples needed"], lines)
+    return table(["account layer", "account", "accounts", "p ≤ 1e-6", "log10 p", "mean effect", "tuples", "tuples needed"], lines)
 
 
 def tables(lab: Laboratory, cells: list[Cell]) -> str:

@@ -176,6 +176,10 @@ def profile_of(mark: Mark) -> str:
     if mark.scheme == "native":
         shared = {"name": "shared", "width": 2 if mark.layer == "account" else mark.width, "share": 65536, "slots": 1}
         layers = [shared]
+        if mark.layer in ("shipped", "one slot"):
+            layers = json.loads((MODEL / "profile.json").read_text(encoding="utf-8"))["layers"]
+            assert layers[-1]["width"] == mark.width
+            layers[-1]["slots"] = layers[-1]["slots"] if mark.layer == "shipped" else 1
         if mark.layer == "account":
             shared["share"] = 32768
             layers.append({"name": "account", "width": mark.width, "share": 32768, "slots": 1})

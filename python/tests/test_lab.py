@@ -47,7 +47,7 @@ def tiny(scheme: str) -> Cell:
 class Plans(Case):
     def test_what_is_planned(self) -> None:
         cells = list(plans.cells())
-        self.assertEqual(Counter(cell.group for cell in cells), {"a": 30, "b": 15, "c": 12, "d": 8, "e": 10, "f": 3, "h": 6})
+        self.assertEqual(Counter(cell.group for cell in cells), {"a": 30, "b": 15, "c": 12, "d": 8, "e": 10, "f": 5, "h": 6})
         self.assertEqual(len({laboratory.digest_of(cell) for cell in cells}), len(cells))
         self.assertEqual(len({cell.name for cell in cells}), len(cells))
         for kind in (evidence.OPEN, evidence.CLOSED):
@@ -93,13 +93,17 @@ class Running(Case):
         self.assertIn("(b) 2 of 2", printed)
 
     def test_accounts(self) -> None:
-        log = replace(tiny("native").log, mark=Mark(width=3, layer="account"), accounts=2)
-        cell = replace(tiny("native"), log=log, taught=log)
-        with contextlib.redirect_stderr(io.StringIO()):
-            claimed = [(evidence.judge(self.lab(), cell, audit, silent) or {})["streams"][0]["identity"]
-                       for audit in evidence.audits(cell)]
-        self.assertEqual(claimed, ["served-0", "served-1", "fresh-0", "fresh-1"])
-        self.assertIn("| 3 | innocent | 2 | 0 |", tables.tables(replace(self.lab(), is_reading=True), [cell]))
+        for layer, printed in (("account", "width 3, 1/2, 1 slot"), ("shipped", "width 3, 3/8, 8 slots")):
+            log = replace(tiny("native").log, mark=Mark(width=3, layer=layer), accounts=2)
+            cell = replace(tiny("native"), log=log, taught=log)
+            with contextlib.redirect_stderr(io.StringIO()):
+                judged = [(audit, evidence.judge(self.lab(), cell, audit, silent) or {})
+                          for audit in evidence.audits(cell)]
+            claimed = [test["streams"][0]["identity"] for audit, test in judged if audit.account]
+            self.assertEqual(claimed, ["served-0", "served-1", "fresh-0", "fresh-1"])
+            found = tables.tables(replace(self.lab(), is_reading=True), [cell])
+            self.assertIn(f"| {printed} | innocent | 2 | 0 |", found)
+            self.assertIn(f"| native, shared layer beside {printed}, 100 % | 1 |", found)
 
     def test_another_tokenizer(self) -> None:
         cell = replace(tiny("native"), attack="retokenized")
