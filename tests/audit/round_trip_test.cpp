@@ -47,6 +47,17 @@ TEST_F(RoundTripTest, OfItsOwnIdsAllComeBack) {
   }
 }
 
+TEST_F(RoundTripTest, BytesThatAreNoTextCostTheirNeighboursAlone) {
+  const auto ids = tokenizer_->encode(text_).value();
+  const auto dash = tokenizer_->encode("\u2014").value();
+  std::vector<TokenId> broken = ids;
+  broken.insert(broken.begin() + static_cast<std::ptrdiff_t>(ids.size() / 2), dash.front());
+  RoundTrip trip(tokenizer_.get());
+  trip.add(broken);
+  EXPECT_LT(trip.same(), broken.size());
+  EXPECT_GE(trip.same() + 4, broken.size());
+}
+
 TEST_F(RoundTripTest, AnotherCutIsSeenWhereItIs) {
   const auto ids = tokenizer_->encode(text_).value();
   // One word letter by letter.

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "verifier/audit/round_trip.h"
 
+#include <algorithm>
 #include <string>
-#include <utility>
+#include <string_view>
 
 #include "verifier/detect/report_parts.h"
+#include "watermark/utf8.h"
 
 namespace countermark::audit {
 namespace {
-
-constexpr std::size_t kLongestCharacter = 4;  // bytes
 
 bool gives_back(const text::Tokenizer& tokenizer) {
   const std::string text = "It isn't (a-b) \"c\", no. 3/4?";
@@ -17,22 +17,6 @@ bool gives_back(const text::Tokenizer& tokenizer) {
   if (!ids) return false;
   const auto back = tokenizer.decode(*ids);
   return back && (*back == text || *back == " " + text);
-}
-
-struct Cut {
-  std::vector<TokenId> ids;
-  std::size_t left_out;  // bytes of a character at the end that is not whole
-};
-
-// The text cut again; nothing where it is no UTF-8.
-std::optional<Cut> cut_again(const text::Tokenizer& tokenizer, std::string_view text) {
-  auto again = tokenizer.encode(text);
-  if (again) return Cut{*std::move(again), 0};
-  const std::size_t bad = again.error().offset.value_or(0);
-  if (bad >= text.size() || text.size() - bad >= kLongestCharacter) return std::nullopt;
-  again = tokenizer.encode(text.substr(0, bad));
-  if (!again) return std::nullopt;
-  return Cut{*std::move(again), text.size() - bad};
 }
 
 }  // namespace
@@ -58,10 +42,14 @@ bool RoundTrip::is_control(TokenId id) const {
                      (spelled->size() > 2 && spelled->front() == '<' && spelled->back() == '>'));
 }
 
-std::int64_t RoundTrip::length(TokenSpan ids) {
-  std::int64_t out = 0;
-  for (const TokenId id : ids) out += length(id);
-  return out;
+// From the end: at the beginning a space may be missing.
+void RoundTrip::place(TokenSpan ids, std::int64_t end, std::vector<Placed>& out) {
+  const auto size = static_cast<std::ptrdiff_t>(out.size());
+  for (auto id = ids.rbegin(); id != ids.rend(); ++id) {
+    end -= length(*id);
+    out.push_back({end, *id});
+  }
+  std::reverse(out.begin() + size, out.end());
 }
 
 void RoundTrip::add(TokenSpan ids) {
@@ -69,17 +57,29 @@ void RoundTrip::add(TokenSpan ids) {
   for (const TokenId id : ids) tokens_ += is_control(id) ? 0U : 1U;
   const auto text = tokenizer_->decode(ids);
   if (!text) return;
-  const auto again = cut_again(*tokenizer_, *text);
-  if (!again) return;
-  // Places count from the end: a space may be missing at the beginning.
-  std::int64_t left = length(ids) - static_cast<std::int64_t>(again->left_out);
-  std::int64_t left_again = length(again->ids);
-  for (std::size_t i = 0, j = 0; i < ids.size() && j < again->ids.size();) {
-    if (left == left_again && ids[i] == again->ids[j] && !is_control(ids[i])) ++same_;
-    const bool is_behind = left >= left_again;
-    const bool is_ahead = left <= left_again;
-    if (is_behind) left -= length(ids[i++]);
-    if (is_ahead) left_again -= length(again->ids[j++]);
+  given_.clear();
+  again_.clear();
+  place(ids, static_cast<std::int64_t>(text->size()), given_);
+  for (std::size_t begin = 0; begin < text->size();) {
+    const std::string_view rest = std::string_view(*text).substr(begin);
+    const std::string_view whole = rest.substr(0, find_invalid_utf8(rest));
+    const auto cut = tokenizer_->encode(whole);
+    if (!cut) return;
+    place(*cut, static_cast<std::int64_t>(begin + whole.size()), again_);
+    begin += whole.size() + 1;
+  }
+  for (std::size_t i = 0, j = 0; i < given_.size() && j < again_.size();) {
+    const auto [begin, id] = given_[i];
+    const auto [begin_again, id_again] = again_[j];
+    if (begin == begin_again && id == id_again) {
+      same_ += is_control(id) ? 0U : 1U;
+      ++i;
+      ++j;
+    } else if (begin < begin_again || (begin == begin_again && length(id) == 0)) {
+      ++i;
+    } else {
+      ++j;
+    }
   }
 }
 
