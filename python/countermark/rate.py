@@ -65,6 +65,7 @@ class Regenerated(NamedTuple):
     id: str
     account: str | None
     never_served: bool
+    key_id: str | None  # of the key that all answers are marked under
     exchanges: list[Exchange]  # the served answer first
 
 
@@ -74,7 +75,7 @@ def read_regenerations(path: str) -> Iterator[tuple[Regenerated, str, str | None
         for number, line in enumerate(file, 1):
             try:
                 yield _parsed(line)
-            except (ValueError, KeyError, TypeError, RecursionError):
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 raise Error(f"{path} (line {number}): expected {REGENERATIONS}", "invalid-input", path,
                             f"line {number}") from None
 
@@ -89,8 +90,10 @@ def _parsed(line: bytes) -> tuple[Regenerated, str, str | None]:
             or not all(isinstance(ids, list) and all(type(i) is int and i >= 0 for i in ids)
                        for ids in (value["promptIds"], *answers)):
         raise ValueError
+    mark = value.get("settings", {}).get("mark")
     exchanges = [Exchange(value["promptIds"], ids) for ids in answers]
-    return (Regenerated(value["id"], value["account"], value["neverServed"], exchanges), value["modelSha256"],
+    return (Regenerated(value["id"], value["account"], value["neverServed"], None if mark is None else mark["keyId"],
+                        exchanges), value["modelSha256"],
             value["tokenizerSha256"])
 
 
@@ -183,7 +186,7 @@ def rate(flags: argparse.Namespace) -> None:
                 for record, exchanges in some:
                     served, *others = (next(found) for _ in exchanges)
                     out.append({"id": record.id, "account": record.account, "served": served, "regenerated": others,
-                                "neverServed": record.never_served})
+                                "keyId": record.key_id, "neverServed": record.never_served})
                 progress.show(progress.done + len(some))
         except torch.OutOfMemoryError:
             raise too_little_memory("batch-tokens") from None

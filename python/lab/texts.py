@@ -300,7 +300,8 @@ def answer_again(lab: Laboratory, texts: Texts, again: Again, say: Say) -> Path:
             out += [{"schema": "countermark.regenerations/1", "id": record["id"], "account": record["account"],
                      "promptIds": record["promptIds"], "served": record["ids"],
                      "regenerated": answers[i * again.each:(i + 1) * again.each], "finish": ["length"] * again.each,
-                     "neverServed": part == "fresh", "modelSha256": weights_sha256(), "tokenizerSha256": None}
+                     "neverServed": part == "fresh", "modelSha256": weights_sha256(), "tokenizerSha256": None,
+                     "settings": {"mark": record["keyId"] and {"keyId": record["keyId"]}}}
                     for i, record in enumerate(records)]
         write_lines(folder / "regenerations.jsonl", out)
 

@@ -65,7 +65,7 @@ TEST(ServedResponse, FindsAnswersThatAreKnown) {
   EXPECT_LT(finding.p.log10(), -30);
   EXPECT_EQ(finding.ranks.groups(), 500);
   EXPECT_EQ(finding.control.groups(), 500);
-  EXPECT_EQ(finding.checks.size(), 7);
+  EXPECT_EQ(finding.checks.size(), 8);
   for (const Check& each : finding.checks)
     EXPECT_EQ(each.state, Check::State::kPassed) << each.name;
   EXPECT_FALSE(finding.is_marked);
@@ -77,6 +77,7 @@ TEST(ServedResponse, ChanceIsNotDetected) {
   for (int i = 0; i < 500; ++i) ASSERT_TRUE(test.add(scored(random, i, 0)));
   const ServedFinding finding = test.finish({});
   EXPECT_EQ(finding.verdict, Verdict::kNotDetected);
+  EXPECT_TRUE(finding.is_marked);  // for all that is known without a log
   EXPECT_EQ(check(finding, "negative-control").state, Check::State::kNotRun);
   EXPECT_EQ(check(finding, "log").state, Check::State::kNotRun);
 }
@@ -245,13 +246,34 @@ TEST_F(Broken, ByAMarkWithoutAControlUnderItsKey) {
   };
   ServedResponse test({});
   for (int i = 0; i < 300; ++i) {
-    ASSERT_TRUE(test.add(scored(random_, i, 0.2)));
+    ServedScore score = scored(random_, i, 0.2);
+    score.key_id = "0123456789abcdef";
+    ASSERT_TRUE(test.add(score));
     if (i < 140) {
       ASSERT_TRUE(test.add(control(random_, i)));
     }
     test.add(marked(i));
   }
   expect_withheld(test.finish({}), "marked-answers");
+}
+
+// What a key prefers everywhere lifts all of its answers above regenerations that are not marked
+// under it, in a suspect that has seen neither.
+TEST_F(Broken, ByRegenerationsWithoutTheMark) {
+  for (const char* key : {"", "fedcba9876543210"}) {
+    ServedResponse test({});
+    for (int i = 0; i < 300; ++i) {
+      ServedScore score = scored(random_, i, 0.2);
+      if (*key != 0) score.key_id = key;
+      ASSERT_TRUE(test.add(score));
+      ASSERT_TRUE(test.add(control(random_, i)));
+      Transcript transcript = served(i);
+      transcript.key_id = "0123456789abcdef";
+      transcript.epoch = "e";
+      test.add(transcript);
+    }
+    expect_withheld(test.finish({}), "same-mark");
+  }
 }
 
 TEST_F(Broken, NotByScoresForAPart) {
@@ -300,14 +322,12 @@ TEST_F(Broken, PromptsThatAreKeptAsDigestsAreTheSamePrompts) {
     if (i % 2 == 0) {
       transcript.prompt_sha256 = text::prompt_sha256(*transcript.prompt_ids);
       transcript.prompt_ids.reset();
-      transcript.key_id = "0123456789abcdef";
-      transcript.epoch = "e";
     }
     test.add(transcript);
   }
   const ServedFinding finding = test.finish({});
   EXPECT_EQ(finding.verdict, Verdict::kDetected);
-  EXPECT_TRUE(finding.is_marked);
+  EXPECT_FALSE(finding.is_marked);
 }
 
 // A thousand audits of chance: false vetoes of the control as rare as it says.

@@ -6,8 +6,10 @@
 
 #include <array>
 #include <cmath>
+#include <random>
 
 #include "tests/support/random_numbers.h"
+#include "verifier/stats/e_value.h"
 #include "verifier/stats/limits.h"
 #include "verifier/stats/rank_sum.h"
 #include "verifier/stats/tail.h"
@@ -105,6 +107,31 @@ TEST(Planning, PowerOfExponentialScores) {
       }
   EXPECT_EQ(mean_power(0, 2, PValue::from_parts(1, -3)), 0);
   EXPECT_GT(mean_power(1, 1e9, PValue::from_parts(1, -3)), 0.99);
+}
+
+// Bets need larger effects than laws of sums: how often one finds the effect that is promised.
+TEST(Planning, OfBets) {
+  const PValue level = PValue::from_parts(1, -6);
+  constexpr int kAudits = 2'000;
+  std::mt19937_64 noise(17);  // NOLINT(cert-msc51-cpp): the same every time
+  for (const std::uint64_t n : {100ULL, 771ULL, 20'000ULL}) {
+    const double mean = detectable_mean_by_bet(n, level, 0.9);
+    EXPECT_GT(mean, detectable_mean(n, level, 0.9));
+    std::gamma_distribution<double> sums(static_cast<double>(n), mean * 0x1p20);
+    int found = 0;
+    for (int i = 0; i < kAudits; ++i)
+      found += tilted(n, static_cast<std::uint64_t>(sums(noise))).p_value() <= level ? 1 : 0;
+    EXPECT_NEAR(found, 0.9 * kAudits, 67) << n;  // five standard errors
+
+    const double green = detectable_green_by_bet(n, 1, 4, level, 0.9);
+    EXPECT_GT(green, detectable_green(n, 1, 4, level, 0.9));
+    std::binomial_distribution<std::uint64_t> counts(n, green);
+    found = 0;
+    for (int i = 0; i < kAudits; ++i)
+      found += green_bet(n, counts(noise), 1, 4).p_value() <= level ? 1 : 0;
+    EXPECT_NEAR(found, 0.9 * kAudits, n > 500 ? 90 : 150) << n;  // steps of counts
+  }
+  EXPECT_EQ(detectable_green_by_bet(3, 1, 2, level, 0.9), 1);
 }
 
 TEST(Planning, OfGreenTokens) {

@@ -54,6 +54,9 @@ class Auditor {
     if (kinds.empty())
       return fail(ErrorCode::kInvalidArgument,
                   "no file is given that says anything of the suspect");
+    if (!options_->looks.empty() && kinds != std::vector{TestKind::kUnsupervisedClosed})
+      return fail(ErrorCode::kInvalidArgument,
+                  "looks are at answers alone: no other test allows for being repeated");
     COUNTERMARK_CHECK(enter_ledger(kinds));
     for (const TestKind kind : kinds) out_.policies[kind] = policy_of(kind, kinds.size());
     list_not_run();
@@ -305,6 +308,7 @@ class Auditor {
     COUNTERMARK_TRY(TupleFinding found,
                     walk_through(TestKind::kSupervisedOpen, tests, logged.material));
     found.add(log_check(logged.counts));
+    found.add(order_check(logged.counts));
     COUNTERMARK_CHECK(add_checks_of_marked(tests, logged.material, found));
     COUNTERMARK_CHECK(add_checks_of_ids(tests, inputs_->log_predictions, found));
     add(TestKind::kSupervisedOpen, std::move(tests), std::move(found), std::move(header));
@@ -334,6 +338,7 @@ class Auditor {
                     walk_through(TestKind::kSupervisedClosed, tests, logged.material));
     const Walk& walk = found.sequence->walk;
     found.add(log_check(logged.counts));
+    found.add(turns_check(logged.material));
     found.add(echo_check(walk.dropped, walk.contexts));
     add_checks(shown, tests, found);
     COUNTERMARK_CHECK(add_learned(tests, logged.material, found));
@@ -355,6 +360,7 @@ class Auditor {
           inputs_->reader.ids_field,
           out_.policies.at(TestKind::kUnsupervisedClosed).alpha.to_string(15)})
       add(part);
+    if (const auto& tokenizer = tests.tokenizers.front()) add(tokenizer->sha256());
     if (const auto& shown = tests.tests.front()->shown()) add(to_hex(detect::digest_of(*shown)));
     if (subject.model.empty()) {
       COUNTERMARK_TRY(const std::string behaviour, behaviour_of(*tests.tests.front()));

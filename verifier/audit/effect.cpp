@@ -6,7 +6,8 @@
 
 namespace countermark::audit {
 
-Effect measure(const NullModel& model, const detect::Tally& tally, const AuditPolicy& policy) {
+Effect measure(const NullModel& model, const detect::Tally& tally, const AuditPolicy& policy,
+               bool by_bet) {
   constexpr double kConfidence = 0.95;
   const auto a = static_cast<double>(model.a);
   const auto b = static_cast<double>(model.b);
@@ -35,7 +36,8 @@ Effect measure(const NullModel& model, const detect::Tally& tally, const AuditPo
     const stats::Range range = stats::mean_range(tally.n, out.mean / out.chance, kConfidence);
     out.least = range.least * out.chance;
     out.most = range.most * out.chance;
-    out.detectable = stats::detectable_mean(tally.n, policy.alpha, policy.power) * out.chance;
+    const auto detectable = by_bet ? stats::detectable_mean_by_bet : stats::detectable_mean;
+    out.detectable = detectable(tally.n, policy.alpha, policy.power) * out.chance;
     return out;
   }
   const bool is_bits = model.law == NullLaw::kBits;
@@ -43,8 +45,9 @@ Effect measure(const NullModel& model, const detect::Tally& tally, const AuditPo
   const double one_sided = (1 + kConfidence) / 2;
   out.least = stats::share_lower_bound(trials, tally.sum, one_sided);
   out.most = stats::share_upper_bound(trials, tally.sum, one_sided);
-  out.detectable = stats::detectable_green(trials, is_bits ? 1 : model.a, is_bits ? 2 : model.b,
-                                           policy.alpha, policy.power);
+  const auto detectable = by_bet ? stats::detectable_green_by_bet : stats::detectable_green;
+  out.detectable =
+      detectable(trials, is_bits ? 1 : model.a, is_bits ? 2 : model.b, policy.alpha, policy.power);
   return out;
 }
 

@@ -18,7 +18,8 @@ struct Effect {
   double detectable = 0;  // would have been found with the policy's power
 };
 
-// n > 0.
-Effect measure(const NullModel& model, const detect::Tally& tally, const AuditPolicy& policy);
+// n > 0. by_bet: what is found is found by a bet, not by the sum's law.
+Effect measure(const NullModel& model, const detect::Tally& tally, const AuditPolicy& policy,
+               bool by_bet = false);
 
 }  // namespace countermark::audit

@@ -80,10 +80,11 @@ Status Looks::check(const std::string& settings, const std::string& answers) con
   if (looks().empty()) return {};
   const Look& last = looks().back();
   if (last.settings != settings)
-    return fail(Error{ErrorCode::kMismatch,
-                      "has looks under other settings (key, profile, claim, alpha, quoted works or "
-                      "how answers are read): a bet cannot be changed",
-                      chain_.path()});
+    return fail(
+        Error{ErrorCode::kMismatch,
+              "has looks under other settings (key, profile, tokenizer, claim, alpha, quoted "
+              "works or how answers are read): a bet cannot be changed",
+              chain_.path()});
   std::uint64_t bytes = last.bytes;
   COUNTERMARK_TRY(const std::string found, digest_of_first(answers, bytes));
   if (bytes != last.bytes || found != last.answers)

@@ -76,7 +76,7 @@ Status ServedResponse::add(const ServedScore& score) {
   std::string regenerated;
   for (const double each : score.regenerated)
     regenerated += std::to_string(std::bit_cast<std::uint64_t>(each)) + ",";
-  scored_.emplace(score.id, Scored{score.account, digest("", regenerated)});
+  scored_.emplace(score.id, Scored{score.account, digest("", regenerated), score.key_id});
   const std::uint64_t before = ranks_.statistic();
   ranks_.add(score.served, score.regenerated);
   std::vector<std::uint64_t>& above = above_[score.regenerated.size()];
@@ -100,6 +100,7 @@ void ServedResponse::add(const text::Transcript& transcript) {
   Scored& scored = found->second;
   ++scored.logged;
   scored.is_accounts = !scored.account || scored.account == transcript.account;
+  scored.is_alike = scored.key_id == transcript.key_id;
   scored.is_whole = transcript.finish && *transcript.finish != text::Finish::kAborted;
   scored.question = question;
   scored.prompt = digest("", prompt);
@@ -113,6 +114,7 @@ std::vector<Check> ServedResponse::log_checks() const {
              "needs --transcripts: whether each answer was whole, and the only one to its prompt"}};
   std::uint64_t missing = 0;
   std::uint64_t broken = 0;
+  std::uint64_t unlike = 0;
   std::uint64_t several = 0;
   std::uint64_t repeated = 0;
   std::uint64_t shared = 0;
@@ -124,6 +126,7 @@ std::vector<Check> ServedResponse::log_checks() const {
       continue;
     }
     broken += scored.is_whole ? 0U : 1U;
+    unlike += scored.is_alike ? 0U : 1U;
     several += answers_.at(scored.question) > 1 ? 1U : 0U;
     repeated += exchanges.insert(scored.exchange).second ? 0U : 1U;
     shared += regenerations.emplace(scored.prompt, scored.regenerated).second ? 0U : 1U;
@@ -133,6 +136,8 @@ std::vector<Check> ServedResponse::log_checks() const {
       count_check("in-log", missing, all,
                   "are not in the transcripts once, under the same account"),
       count_check("whole-answers", broken, all, "were given up before their end, or may have been"),
+      count_check("same-mark", unlike, all,
+                  "carry another mark than their regenerations, or one alone does"),
       count_check("single-answers", several, all, "are one of several to their account and prompt"),
       count_check("own-answers", repeated, all, "repeat the answer to another such prompt"),
       count_check("own-regenerations", shared, all,
@@ -159,7 +164,7 @@ ServedFinding ServedResponse::finish(const AuditPolicy& policy) const {
   out.smallest_p = ranks_.smallest_tail();
   if (ranks_.groups() > 0)
     out.detectable = stats::detectable_share(ranks_.groups(), least_, policy.alpha, policy.power);
-  out.is_marked = is_marked_;
+  out.is_marked = is_marked_ || !has_log_;
   out.above = above_;
   out.checks.push_back(control_check(control_));
   if (is_marked_) out.checks.push_back(marked_check(ranks_.groups(), control_, out.checks.front()));

@@ -14,8 +14,8 @@
 // (Which of several came first they do not tell: their time is that of the answer's end.)
 //
 // Answers that are marked under one key depend on each other through it, however many there are: a
-// suspect that knows nothing of the key rates them all high, or all low. Then a control under the
-// same key must stand beside them.
+// suspect that knows nothing of the key rates them all high, or all low. Then regenerations must
+// carry the same mark, and a control under the same key must stand beside them.
 #pragma once
 
 #include <cstdint>
@@ -50,8 +50,8 @@ struct ServedFinding {
   // What would have been found with the policy's power: how often the served answer is above a
   // regeneration, 1 where nothing would.
   double detectable = 1;
-  // Answers carry marks of one key: a suspect that learned the key's preferences elsewhere rates
-  // them high without having seen them.
+  // Answers carry marks of one key, or may, since there is no log: a suspect that learned the key's
+  // preferences elsewhere rates them high without having seen them.
   bool is_marked = false;
   std::vector<Check> checks{};
   detect::Verdict verdict = detect::Verdict::kInconclusive;
@@ -83,10 +83,12 @@ class ServedResponse {
   // A served answer that has a score, and what the log says of it.
   struct Scored {
     std::optional<std::string> account{};
-    std::uint64_t regenerated = 0;  // digest of the regenerations' scores
-    std::uint64_t logged = 0;       // how often; of the last:
-    bool is_accounts = false;       // the log names the same account
+    std::uint64_t regenerated = 0;        // digest of the regenerations' scores
+    std::optional<std::string> key_id{};  // of the regenerations
+    std::uint64_t logged = 0;             // how often; of the last:
+    bool is_accounts = false;             // the log names the same account
     bool is_whole = false;
+    bool is_alike = false;       // the same key marked answer and regenerations
     std::uint64_t question = 0;  // digest of account and prompt
     std::uint64_t prompt = 0;    // digest of the prompt
     std::uint64_t exchange = 0;  // digest of prompt and answer

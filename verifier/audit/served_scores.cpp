@@ -60,14 +60,15 @@ std::string to_json_line(const ServedScore& score) {
   out["account"] = score.account ? ordered_json(*score.account) : ordered_json(nullptr);
   out["served"] = score.served;
   out["regenerated"] = score.regenerated;
+  out["keyId"] = score.key_id ? ordered_json(*score.key_id) : ordered_json(nullptr);
   out["neverServed"] = score.never_served;
   return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
 Result<ServedScore> parse_served_score(std::string_view line) {
   COUNTERMARK_TRY(const JsonDocument record, JsonDocument::parse(line));
-  COUNTERMARK_CHECK(
-      record.only_members("", {"schema", "id", "account", "served", "regenerated", "neverServed"}));
+  COUNTERMARK_CHECK(record.only_members(
+      "", {"schema", "id", "account", "served", "regenerated", "keyId", "neverServed"}));
   COUNTERMARK_TRY(const std::string schema, record.string_at("/schema"));
   if (schema != kScoresSchema)
     return fail(record.error_at("/schema", ErrorCode::kUnsupported,
@@ -82,6 +83,9 @@ Result<ServedScore> parse_served_score(std::string_view line) {
   if (served == nullptr) return fail(bad(record, "/served", "is missing"));
   COUNTERMARK_TRY(out.served, number(record, "/served", *served));
   COUNTERMARK_TRY(out.regenerated, regenerated(record));
+  if (const json* const key_id = find(record, "keyId"); key_id != nullptr && !key_id->is_null()) {
+    COUNTERMARK_TRY(out.key_id, name(record, "/keyId"));
+  }
   const json* const never_served = find(record, "neverServed");
   if (never_served == nullptr) return fail(bad(record, "/neverServed", "is missing"));
   if (!never_served->is_boolean())

@@ -26,6 +26,8 @@ struct ServedScore {
   // A control: "served" is an answer that the suspect cannot have seen, such as one that was given
   // after its release.
   bool never_served = false;
+  // Public id of the key that the regenerations were marked under; none: they are not marked.
+  std::optional<std::string> key_id{};
 
   bool operator==(const ServedScore&) const = default;
 };

@@ -2,7 +2,11 @@
 #include "verifier/audit/supervised.h"
 
 #include <algorithm>
+#include <array>
+#include <functional>
 #include <optional>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include "verifier/audit/closed_model.h"
@@ -82,7 +86,58 @@ Status check_all_predicted(const text::Document& document) {
                     document.input, "document " + std::to_string(document.record - 1)});
 }
 
+// Answers by how they begin. Those that are shorter tell nothing.
+class Beginnings {
+ public:
+  static constexpr std::size_t kLeast = 8;
+  static constexpr std::size_t kMost = 16;  // tokens
+
+  void add(TokenSpan answer) {
+    const std::size_t size = std::min(answer.size(), kMost);
+    if (size >= kLeast) known_[size - kLeast].insert(hash(answer.first(size)));
+  }
+
+  bool stand_in(TokenSpan prompt) const {
+    for (std::size_t size = kLeast; size <= kMost; ++size) {
+      if (known_[size - kLeast].empty()) continue;
+      for (std::size_t at = 0; at + size <= prompt.size(); ++at)
+        if (known_[size - kLeast].contains(hash(prompt.subspan(at, size)))) return true;
+    }
+    return false;
+  }
+
+ private:
+  static std::size_t hash(TokenSpan ids) {
+    return std::hash<std::string_view>()(
+        {reinterpret_cast<const char*>(ids.data()), ids.size_bytes()});
+  }
+
+  std::array<std::unordered_set<std::size_t>, kMost - kLeast + 1> known_{};
+};
+
 }  // namespace
+
+Check order_check(const LogCounts& counts) {
+  return {"log-order", counts.late == 0 ? Check::State::kPassed : Check::State::kFailed,
+          std::to_string(counts.late) + " of " + std::to_string(counts.used) +
+              " answers stand behind one that was served later: sort the log by time"};
+}
+
+Check turns_check(const Material& material) {
+  Beginnings answers;
+  for (const Exhibit& each : material.log)
+    for (const TokenSegment& segment : each.text)
+      if (segment.scored) answers.add(segment.ids);
+  std::uint64_t turns = 0;
+  for (const Exhibit& each : material.texts)
+    turns += std::any_of(each.text.begin(), each.text.end(), [&](const TokenSegment& segment) {
+      return !segment.scored && answers.stand_in(segment.ids);
+    });
+  return {"first-turns", turns == 0 ? Check::State::kPassed : Check::State::kFailed,
+          std::to_string(turns) + " of " + std::to_string(material.texts.size()) +
+              " prompts bring up an answer of the log, as later turns do: ask those alone that do "
+              "not"};
+}
 
 Check log_check(const LogCounts& counts) {
   return {"log", counts.used > 0 ? Check::State::kPassed : Check::State::kNotRun,
@@ -123,6 +178,7 @@ Result<Logged> read_transcripts(const std::string& predictions, const std::strin
   COUNTERMARK_TRY(PredictionsReader reader, PredictionsReader::open(predictions));
   COUNTERMARK_TRY(Log log, Log::open(transcripts, filter));
   Logged out;
+  text::TranscriptTime last{};
   for (;;) {
     COUNTERMARK_TRY(std::optional<text::Document> document, reader.next());
     if (!document) break;
@@ -142,6 +198,8 @@ Result<Logged> read_transcripts(const std::string& predictions, const std::strin
       }
       if (!is_claimed) break;
       ++out.counts.used;
+      out.counts.late += out.counts.used > 1 && answer->time < last ? 1U : 0U;
+      last = std::max(last, answer->time);
       out.material.texts.push_back(exhibit_of(std::move(read), answer->ids.size(), answer->slots));
       break;
     }

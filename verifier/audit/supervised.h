@@ -29,6 +29,7 @@ struct LogCounts {
   std::uint64_t other_identity = 0;
   std::uint64_t other_key = 0;  // or none
   std::uint64_t unread = 0;     // of the claim, but not in the predictions
+  std::uint64_t late = 0;       // used, and behind one that was over later
 };
 
 struct Logged {
@@ -37,6 +38,14 @@ struct Logged {
 };
 
 Check log_check(const LogCounts& counts);
+
+// "log-order": answers that a suspect reads stand in the order in which they were served. Else it
+// may depend on the key which of them came back in a prompt before they are scored.
+Check order_check(const LogCounts& counts);
+
+// "first-turns": what a suspect was asked (of kAsLogged) brings up no answer of the log. Which
+// answers a conversation goes on from may depend on what the key chose.
+Check turns_check(const Material& material);
 
 // Whether the texts are marked at all: if not nothing will be found, and nobody accused.
 Result<Check> marked_check(const scan::Tests& tests, const Material& material);

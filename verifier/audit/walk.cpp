@@ -75,7 +75,7 @@ class Walker {
           test_->subject().scheme +
               " with self-salting seeds a list by the token itself: no tuple of marked text "
               "can be known to be no copy");
-    if (material_->order != Order::kAsAnswered)
+    if (is_logged())
       for (const Exhibit& each : material_->texts) scorer_->exclude(each.text);
     for (const Exhibit& each : material_->log) COUNTERMARK_CHECK(add_log(each));
     for (const Exhibit& each : material_->texts) {
@@ -124,7 +124,9 @@ class Walker {
   }
 
   Status add(const Exhibit& exhibit) {
-    if (material_->order == Order::kAsAnswered) scorer_->exclude(exhibit.text);
+    // Of later texts nothing may be known: whether somebody brings up a token again may depend on
+    // which one the key chose.
+    if (!is_logged()) scorer_->exclude(exhibit.text);
     COUNTERMARK_TRY(const scan::Reading reading, scorer_->score(exhibit.text, sheets_));
     out_.dropped += reading.dropped;
     for (std::size_t channel = 0; channel < sheets_.size(); ++channel) {

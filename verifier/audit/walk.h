@@ -32,14 +32,14 @@ struct Exhibit {
 };
 
 enum class Order : std::uint8_t {
-  // That of the texts, each context once in all of them: of marked text that a suspect reads. What
-  // it was shown in any text is scored in none.
+  // That of the texts, each context once in all of them: of marked text that a suspect reads, in
+  // the order in which it was served. What it was shown is scored from then on nowhere.
   kAsRead,
   // That of the texts, each tuple once: of what a suspect answers, and before it has answered all.
   // What it was shown is scored from then on nowhere.
   kAsAnswered,
-  // That of the contexts in a log of marked text, and of them alone: of what a suspect answers.
-  // What it was shown in any text is scored in none.
+  // That of the contexts in a log of marked text, and of them alone: of what a suspect answers to
+  // prompts that do not depend on the key. What it was shown in any text is scored in none.
   kAsLogged,
 };
 

@@ -100,7 +100,9 @@ Result<TupleFinding> judge_walk(const scan::Tests& tests, const Material& materi
   }
   if (test.model_reasons().empty()) {
     if (has_bet(test.null_model())) out.e_value = walked.all.e_value;
-    if (walked.all.tally.n > 0) out.effect = measure(test.null_model(), walked.all.tally, policy);
+    if (walked.all.tally.n > 0)
+      out.effect = measure(test.null_model(), walked.all.tally, policy,
+                           !planned && has_bet(test.null_model()));
   }
   out.sequence = Sequence{material.order, planned, walked.all.most, std::move(walked)};
   out.settle(test, policy);

@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cmath>
 
+#include "verifier/stats/e_value.h"
 #include "verifier/stats/normal_score.h"
 #include "verifier/stats/tail.h"
 
@@ -80,6 +81,39 @@ std::uint64_t smallest(Enough enough) {
   return high;
 }
 
+// The least of 0 … most that is enough, as all above it are; most + 1 where none is.
+template <typename Enough>
+std::uint64_t least_of(std::uint64_t most, Enough enough) {
+  std::uint64_t low = 0;
+  std::uint64_t high = most + 1;
+  while (low < high) {
+    const std::uint64_t middle = low + (high - low) / 2;
+    if (enough(middle)) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return high;
+}
+
+// The share at which n tokens are `many` green ones with the power; 1 where none is enough.
+double green_share(std::uint64_t n, std::uint64_t many, double power) {
+  if (many > n) return 1;
+  const double size = static_cast<double>(n);
+  // Half a count below: the normal law is one of steps here.
+  const double critical = (static_cast<double>(many) - 0.5) / size;
+  const double z = quantile(1 - power);
+  double low = critical;
+  double high = 1;
+  for (int i = 0; i < 60; ++i) {
+    const double middle = (low + high) / 2;
+    const bool is_found = middle - z * std::sqrt(middle * (1 - middle) / size) >= critical;
+    (is_found ? high : low) = middle;
+  }
+  return high;
+}
+
 }  // namespace
 
 double detectable_share(std::uint64_t groups, std::uint64_t others, PValue level, double power) {
@@ -110,6 +144,14 @@ double detectable_mean(std::uint64_t n, PValue level, double power) {
       1.0, static_cast<double>(gamma_critical(n, level)) * 0x1p-20 / gamma_quantile(n, power));
 }
 
+double detectable_mean_by_bet(std::uint64_t n, PValue level, double power) {
+  assert(n > 0 && is_power(power));
+  const std::uint64_t critical = least_of((std::uint64_t{1} << 50) - 1, [&](std::uint64_t sum) {
+    return tilted(n, sum).p_value() <= level;
+  });
+  return std::max(1.0, static_cast<double>(critical) * 0x1p-20 / gamma_quantile(n, power));
+}
+
 std::uint64_t tuples_needed(double mean, PValue level, double power) {
   assert(mean > 1 && is_power(power));
   // detectable_mean falls with n; doubles are good enough for its quantiles here.
@@ -134,26 +176,24 @@ Range mean_range(std::uint64_t n, double mean, double confidence) {
 double detectable_green(std::uint64_t n, std::uint64_t numerator, std::uint64_t denominator,
                         PValue level, double power) {
   assert(numerator > 0 && numerator < denominator && is_power(power));
-  // The smallest count that is enough lies in (few, many].
-  std::uint64_t few = 0;
-  std::uint64_t many = n + 1;
-  while (many - few > 1) {
-    const std::uint64_t middle = few + (many - few) / 2;
-    (binomial_tail(n, middle, numerator, denominator) <= level ? many : few) = middle;
-  }
-  if (many > n) return 1;
-  const double size = static_cast<double>(n);
-  // Half a count below: the normal law is one of steps here.
-  const double critical = (static_cast<double>(many) - 0.5) / size;
-  const double z = quantile(1 - power);
-  double low = critical;
-  double high = 1;
-  for (int i = 0; i < 60; ++i) {
-    const double middle = (low + high) / 2;
-    const bool is_found = middle - z * std::sqrt(middle * (1 - middle) / size) >= critical;
-    (is_found ? high : low) = middle;
-  }
-  return high;
+  return green_share(n,
+                     least_of(n,
+                              [&](std::uint64_t greens) {
+                                return binomial_tail(n, greens, numerator, denominator) <= level;
+                              }),
+                     power);
+}
+
+double detectable_green_by_bet(std::uint64_t n, std::uint64_t numerator, std::uint64_t denominator,
+                               PValue level, double power) {
+  assert(numerator > 0 && numerator < denominator && is_power(power));
+  return green_share(n,
+                     least_of(n,
+                              [&](std::uint64_t greens) {
+                                return green_bet(n, greens, numerator, denominator).p_value() <=
+                                       level;
+                              }),
+                     power);
 }
 
 std::uint64_t green_needed(double green, std::uint64_t numerator, std::uint64_t denominator,

@@ -24,6 +24,8 @@ double share_power(std::uint64_t groups, std::uint64_t others, double share, PVa
 // Exponential scores, of mean 1 by chance: the mean that n distinct tuples would show, if theirs
 // were exponential scores of this mean. n >= 1.
 double detectable_mean(std::uint64_t n, PValue level, double power);
+// The same where a bet on all of them decides (tilted() of e_value.h, at 1 / level). n < 2^30.
+double detectable_mean_by_bet(std::uint64_t n, PValue level, double power);
 // mean > 1. At most 2^53.
 std::uint64_t tuples_needed(double mean, PValue level, double power);
 // mean >= 1.
@@ -39,6 +41,9 @@ Range mean_range(std::uint64_t n, double mean, double confidence);
 // would show; 1 where none is enough. 0 < numerator < denominator. Some 20 tails.
 double detectable_green(std::uint64_t n, std::uint64_t numerator, std::uint64_t denominator,
                         PValue level, double power);
+// The same of green_bet(). n < 2^30, denominator < 2^32.
+double detectable_green_by_bet(std::uint64_t n, std::uint64_t numerator, std::uint64_t denominator,
+                               PValue level, double power);
 // numerator / denominator < green <= 1. At most 2^53.
 std::uint64_t green_needed(double green, std::uint64_t numerator, std::uint64_t denominator,
                            PValue level, double power);
