@@ -193,12 +193,15 @@ Run add_audit_command(CLI::App& app) {
                  "What the suspect answered, with its prompts (countermark.answers/1 and others)")
       ->type_name("INPUT");
   app.add_option("--looks", flags->looks,
-                 "Answers keep coming: judge them by a bet, and keep this look here")
+                 "Answers keep coming: judge them, alone, by a bet, and keep this look here; key, "
+                 "profile, tokenizer and claim stay as they are")
       ->type_name("FILE");
   app.add_option("--ledger", flags->ledger,
                  "All analyses of this suspect: enter this one, and let it pay for those before")
       ->type_name("FILE");
   flags->tests.add_claim_flags(app, false);
+  app.get_option("--key")->description("Epoch key, or a key of another system");
+  app.get_option("--profile")->description("Profile; default: the embedded model's");
   app.add_option("--quoted", flags->tests.quoted,
                  "Other works that the suspect may quote: contexts in them are not scored")
       ->type_name("INPUT");

@@ -255,17 +255,20 @@ class AuditTest(AuditCase):
 
     def test_text_for_people(self) -> None:
         out, _ = self.call("audit", "--scores", self.lines("scores.jsonl", scores(500, 0.3)))
-        for part in ("served-response: detected", "could find", "check", "negative-control not-run", "or else", "not shown",
-                     "not run", "exploratory"):
+        # What could have been found is said before what was.
+        self.assertRegex(out, r"^served-response\n +could find +.*\n +verdict +detected\n")
+        for part in ("check", "negative-control not-run", "or else", "not shown", "not run", "exploratory"):
             self.assertIn(part, out)
         out, _ = self.call("audit", "--answers", self.lines("answers.jsonl", self.unmarked), "-k", self.key, "--decoys", 0)
-        self.assertIn("unsupervised-closed: not-detected", out)
+        self.assertRegex(out, r"unsupervised-closed\n +could find .*\n +by share +1 % with .*\n +verdict +not-detected\n")
 
     def test_what_is_refused(self) -> None:
         path = self.lines("scores.jsonl", scores(5, 0))
         self.refused(2, "audit", says=("--scores, --predictions", "--answers"))
         self.refused(2, "audit", "--answers", path, says=("-k FILE",))
         self.refused(2, "audit", "--scores", path, "-k", self.key, says=("answers",))
+        self.refused(2, "audit", "--scores", path, "--answers", path, "--looks", "looks", "-k", self.key,
+                     says=("no other test",))
         self.refused(2, "audit", "--predictions", path, "-k", self.key, "--transcripts", path, says=("--scores",))
         self.refused(2, "audit", "--log-predictions", path, "-k", self.key, says=("--transcripts",))
         self.refused(2, "audit", "--answers", "-", "-k", self.key, says=("twice",))

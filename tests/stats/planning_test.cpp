@@ -117,6 +117,9 @@ TEST(Planning, OfBets) {
   for (const std::uint64_t n : {100ULL, 771ULL, 20'000ULL}) {
     const double mean = detectable_mean_by_bet(n, level, 0.9);
     EXPECT_GT(mean, detectable_mean(n, level, 0.9));
+    EXPECT_NEAR(mean_power_by_bet(n, mean, level), 0.9, 1e-3);
+    EXPECT_NEAR(static_cast<double>(tuples_needed_by_bet(mean, level, 0.9)), static_cast<double>(n),
+                0.01 * static_cast<double>(n));
     std::gamma_distribution<double> sums(static_cast<double>(n), mean * 0x1p20);
     int found = 0;
     for (int i = 0; i < kAudits; ++i)

@@ -29,7 +29,7 @@ constexpr std::string_view kLaboratory =
 constexpr std::string_view kOurs = "ours, shared layer, width 2";
 
 constexpr std::array<EffectPoint, 5> kLabSupervisedOpen = {
-    {{0.01, 0.120}, {0.05, 0.175}, {0.10, 0.210}, {0.5, 0.642}, {1, 1.159}}};
+    {{0.01, 0.121}, {0.05, 0.173}, {0.10, 0.212}, {0.5, 0.669}, {1, 1.202}}};
 constexpr std::array<EffectPoint, 4> kLabOpen = {
     {{0.05, 0.0077}, {0.10, 0.0143}, {0.5, 0.0713}, {1, 0.165}}};
 constexpr std::array<EffectPoint, 4> kLabMarkedOpen = {

@@ -266,7 +266,9 @@ std::string sources(const Needs& needs) {
       out += detect::row("measured " + number(all, effect.source),
                          std::string(effect.mark) + ": " + std::string(effect.source));
     }
-    if (!is_known) unknown += (unknown.empty() ? "" : ", ") + test.name;
+    if (!is_known && test.name != kMass) unknown += (unknown.empty() ? "" : ", ") + test.name;
+    if (test.name == kMass)
+      out += detect::row("unmeasured", test.name + ": no effect is known to plan it with");
   }
   if (!said.empty())
     out += detect::row("*",
@@ -283,6 +285,27 @@ std::string sources(const Needs& needs) {
 }  // namespace
 
 bool has_effect(const Needs& needs) { return needs.effect && !effect_text(needs).empty(); }
+
+std::string share_text(const std::string& test, std::uint64_t tuples, bool by_bet, PValue level,
+                       double power) {
+  constexpr std::array kShares = {0.01, 0.1, 1.0};
+  const auto found = std::find_if(measured_effects().begin(), measured_effects().end(),
+                                  [&](const MeasuredEffect& effect) {
+                                    return effect.test == test && !effect.scale.is_green();
+                                  });
+  if (found == measured_effects().end()) return "";
+  std::string out;
+  for (const double share : kShares) {
+    const double mean = effect_at(*found, share).value;
+    const double seen = by_bet ? stats::mean_power_by_bet(tuples, mean, level)
+                               : stats::mean_power(tuples, mean, level);
+    const std::uint64_t enough = by_bet ? stats::tuples_needed_by_bet(mean, level, power)
+                                        : stats::tuples_needed(mean, level, power);
+    out += (out.empty() ? "" : ", ") + percent(share) + " " + with_probability(seen) + " (about " +
+           about(enough) + " tuples are needed)";
+  }
+  return out;
+}
 
 std::string to_text(const Needs& needs) {
   std::string out = tuples_text(needs);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "verifier/audit/measured_effect.h"
+#include "verifier/stats/p_value.h"
 
 namespace countermark::audit {
 
@@ -35,5 +36,11 @@ struct Needs {
 bool has_effect(const Needs& needs);
 
 std::string to_text(const Needs& needs);
+
+// What so many tuples of our own mark would show, by how much of what the suspect learned was
+// marked: "1 % with a probability below .001 (11M tuples would do), ...". By our laboratory's
+// students; empty where it has none of this test. by_bet: a bet decides, not the sum's law.
+std::string share_text(const std::string& test, std::uint64_t tuples, bool by_bet,
+                       stats::PValue level, double power);
 
 }  // namespace countermark::audit

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "verifier/audit/needs.h"
 #include "verifier/detect/report_parts.h"
 #include "verifier/scan/report.h"
 #include "watermark/version.h"
@@ -166,8 +167,9 @@ std::string could_find(const Audit& audit, const ServedFinding& finding) {
 std::string served_text(const Audit& audit, const ServedFinding& finding) {
   const stats::RankSum& ranks = finding.ranks;
   const auto [least, most] = interval(ranks);
-  std::string out = std::string("served-response: ") + detect::verdict_name(finding.verdict) + "\n";
+  std::string out = "served-response\n";
   out += row("could find", could_find(audit, finding));
+  out += row("verdict", detect::verdict_name(finding.verdict));
   std::string regenerated = std::to_string(finding.least_regenerated);
   if (finding.most_regenerated != finding.least_regenerated)
     regenerated += " to " + std::to_string(finding.most_regenerated);
@@ -348,17 +350,17 @@ ordered_json mass_json(const Audit& audit, const MassTest& of) {
 std::string mass_text(const Audit& audit, const MassTest& of) {
   const MassFinding& finding = of.finding;
   const stats::WeightedSum& sum = finding.sum;
-  std::string out = std::string(kind_name(TestKind::kUnsupervisedMass)) + ": " +
-                    detect::verdict_name(finding.verdict) + "\n";
-  if (sum.n() > 0) {
+  std::string out = std::string(kind_name(TestKind::kUnsupervisedMass)) + "\n";
+  if (sum.n() > 0)
     out += row("could find", std::to_string(sum.n()) + " weighted tuples: with a power of " +
                                  fixed(audit.policies.at(TestKind::kUnsupervisedMass).power, 2) +
                                  " found from a mean score of " + fixed(finding.detectable, 4) +
                                  " on (" + fixed(sum.chance(), 4) + " by chance)");
+  out += row("verdict", detect::verdict_name(finding.verdict));
+  if (sum.n() > 0)
     out += row("scores", "mean " + fixed(sum.mean(), 4) + " (95 % interval " +
                              fixed(sum.mean() - 1.96 * sum.deviation(), 4) + " to " +
                              fixed(sum.mean() + 1.96 * sum.deviation(), 4) + ", by a model)");
-  }
   if (finding.verdict != Verdict::kWithheld && sum.n() > 0)
     out += row("p", finding.evidence.asserted.to_string() + ", a bound (estimate 1e" +
                         fixed(finding.estimate_log10, 1) + "); alpha " +
@@ -370,19 +372,34 @@ std::string mass_text(const Audit& audit, const MassTest& of) {
   return out;
 }
 
+// What of these tuples the laboratory's students would have shown.
+std::string could_find_share(const TupleTest& of, const AuditPolicy& policy) {
+  const scan::Test& test = *of.tests->tests.front();
+  if (test.null_model().law != NullLaw::kExponentialBound || test.subject().model.empty())
+    return "";
+  const bool by_bet = of.finding.sequence && !of.finding.sequence->planned;
+  return share_text(kind_name(of.kind), of.finding.result.finding.evidence.tally.n, by_bet,
+                    policy.alpha, policy.power);
+}
+
 std::string tuples_text(const Audit& audit, const TupleTest& of) {
   const TupleFinding& finding = of.finding;
   const scan::Finding& found = finding.result.finding;
   const detect::Evidence& evidence = found.evidence;
   const detect::Subject& subject = of.tests->tests.front()->subject();
-  std::string out =
-      std::string(kind_name(of.kind)) + ": " + detect::verdict_name(finding.verdict) + "\n";
+  const AuditPolicy& policy = audit.policies.at(of.kind);
+  std::string out = std::string(kind_name(of.kind)) + "\n";
   const std::string tuples = std::to_string(evidence.tally.n) + " distinct tuples";
   if (const auto& effect = finding.effect) {
-    out += row("could find", tuples + ": with a power of " +
-                                 fixed(audit.policies.at(of.kind).power, 2) +
+    out += row("could find", tuples + ": with a power of " + fixed(policy.power, 2) +
                                  " found from a mean score of " + fixed(effect->detectable, 4) +
                                  " on (" + fixed(effect->chance, 4) + " by chance)");
+    const std::string shares = could_find_share(of, policy);
+    if (!shares.empty())
+      out += row("by share", shares + ", if it is as docs/lab.md's small students are");
+  }
+  out += row("verdict", detect::verdict_name(finding.verdict));
+  if (const auto& effect = finding.effect) {
     out += row("scores", "mean " + fixed(effect->mean, 4) + " (95 % interval " +
                              fixed(effect->least, 4) + " to " + fixed(effect->most, 4) +
                              ", by a model)");

@@ -97,6 +97,14 @@ std::uint64_t least_of(std::uint64_t most, Enough enough) {
   return high;
 }
 
+// The sum of n exponential scores at which a bet on them finds something.
+double bet_critical(std::uint64_t n, PValue level) {
+  const std::uint64_t critical = least_of((std::uint64_t{1} << 50) - 1, [&](std::uint64_t sum) {
+    return tilted(n, sum).p_value() <= level;
+  });
+  return static_cast<double>(critical) * 0x1p-20;
+}
+
 // The share at which n tokens are `many` green ones with the power; 1 where none is enough.
 double green_share(std::uint64_t n, std::uint64_t many, double power) {
   if (many > n) return 1;
@@ -146,10 +154,7 @@ double detectable_mean(std::uint64_t n, PValue level, double power) {
 
 double detectable_mean_by_bet(std::uint64_t n, PValue level, double power) {
   assert(n > 0 && is_power(power));
-  const std::uint64_t critical = least_of((std::uint64_t{1} << 50) - 1, [&](std::uint64_t sum) {
-    return tilted(n, sum).p_value() <= level;
-  });
-  return std::max(1.0, static_cast<double>(critical) * 0x1p-20 / gamma_quantile(n, power));
+  return std::max(1.0, bet_critical(n, level) / gamma_quantile(n, power));
 }
 
 std::uint64_t tuples_needed(double mean, PValue level, double power) {
@@ -163,6 +168,19 @@ std::uint64_t tuples_needed(double mean, PValue level, double power) {
 double mean_power(std::uint64_t n, double mean, PValue level) {
   assert(mean >= 1);
   return n == 0 ? 0 : gamma_above(n, gamma_quantile(n, level.to_double()) / mean);
+}
+
+std::uint64_t tuples_needed_by_bet(double mean, PValue level, double power) {
+  assert(mean > 1 && is_power(power));
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 30;
+  return smallest([&](std::uint64_t n) {
+    return n >= kMost || bet_critical(n, level) <= mean * gamma_quantile(n, power);
+  });
+}
+
+double mean_power_by_bet(std::uint64_t n, double mean, PValue level) {
+  assert(mean >= 1);
+  return n == 0 ? 0 : gamma_above(n, bet_critical(n, level) / mean);
 }
 
 Range mean_range(std::uint64_t n, double mean, double confidence) {
