@@ -193,8 +193,7 @@ Run add_audit_command(CLI::App& app) {
                  "What the suspect answered, with its prompts (countermark.answers/1 and others)")
       ->type_name("INPUT");
   app.add_option("--looks", flags->looks,
-                 "Answers keep coming: judge them, alone, by a bet, and keep this look here; key, "
-                 "profile, tokenizer and claim stay as they are")
+                 "Answers keep coming: judge them alone, by a bet, and keep this look here")
       ->type_name("FILE");
   app.add_option("--ledger", flags->ledger,
                  "All analyses of this suspect: enter this one, and let it pay for those before")

@@ -176,8 +176,8 @@ class AuditModelTest(AuditCase):
             self.assertEqual([test["test"] for test in tests], ["supervised-closed", "unsupervised-closed"])
             self.assertEqual(tests[0]["verdict"], verdict)
             self.assertEqual(tests[0]["order"], "as-logged")
-            self.assertEqual(self.states(tests[0]), {"decoys": "passed", "log": "passed", "echo": "passed",
-                                                     "prompts-given": "passed", "tokenizer": "passed"})
+            self.assertEqual(self.states(tests[0]), {"decoys": "passed", "log": "passed", "first-turns": "passed",
+                                                     "echo": "passed", "prompts-given": "passed", "tokenizer": "passed"})
 
 
 if __name__ == "__main__":
