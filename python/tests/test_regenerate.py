@@ -196,7 +196,7 @@ class FromServedToVerdict(Regenerating):
         """The scores beside passes of one answer at a time."""
         model = transformers.AutoModelForCausalLM.from_pretrained(suspect)
         for made, score in list(zip(self.lines(), self.lines(self.folder / "trained.scores")))[::20]:
-            self.assertEqual(list(score), ["schema", "id", "account", "served", "regenerated", "neverServed"])
+            self.assertEqual(list(score), ["schema", "id", "account", "served", "regenerated", "keyId", "neverServed"])
             for answer, found in zip([made["served"], *made["regenerated"]], [score["served"], *score["regenerated"]]):
                 self.assertAlmostEqual(found, mean_log_p(model, made["promptIds"], answer), places=5)
 
