@@ -8,6 +8,8 @@
 #include <boost/math/special_functions/gamma.hpp>
 #include <cassert>
 
+#include "verifier/stats/first_where.h"
+
 namespace countermark::stats {
 namespace {
 
@@ -42,20 +44,6 @@ double binomial_to(std::uint64_t trials, std::uint64_t k, double p) {
   if (k >= trials) return 1;
   return boost::math::ibetac(static_cast<double>(k) + 1, static_cast<double>(trials - k), p,
                              Policy());
-}
-
-// The smallest c in [low, high] with holds(c), which once true stays true and is true at high.
-template <typename Predicate>
-std::uint64_t first_where(std::uint64_t low, std::uint64_t high, Predicate holds) {
-  while (low < high) {
-    const std::uint64_t middle = low + (high - low) / 2;
-    if (holds(middle)) {
-      high = middle;
-    } else {
-      low = middle + 1;
-    }
-  }
-  return low;
 }
 
 // The largest double p in [0, 1] with holds(p), which once false stays false and is true at 0: the

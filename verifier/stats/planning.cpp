@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "verifier/stats/e_value.h"
+#include "verifier/stats/first_where.h"
 #include "verifier/stats/normal_score.h"
 #include "verifier/stats/tail.h"
 
@@ -81,27 +82,11 @@ std::uint64_t smallest(Enough enough) {
   return high;
 }
 
-// The least of 0 … most that is enough, as all above it are; most + 1 where none is.
-template <typename Enough>
-std::uint64_t least_of(std::uint64_t most, Enough enough) {
-  std::uint64_t low = 0;
-  std::uint64_t high = most + 1;
-  while (low < high) {
-    const std::uint64_t middle = low + (high - low) / 2;
-    if (enough(middle)) {
-      high = middle;
-    } else {
-      low = middle + 1;
-    }
-  }
-  return high;
-}
-
 // The sum of n exponential scores at which a bet on them finds something.
 double bet_critical(std::uint64_t n, PValue level) {
-  const std::uint64_t critical = least_of((std::uint64_t{1} << 50) - 1, [&](std::uint64_t sum) {
-    return tilted(n, sum).p_value() <= level;
-  });
+  const std::uint64_t critical =
+      first_where(0, (std::uint64_t{1} << 50) - 1,
+                  [&](std::uint64_t sum) { return tilted(n, sum).p_value() <= level; });
   return static_cast<double>(critical) * 0x1p-20;
 }
 
@@ -174,7 +159,9 @@ std::uint64_t tuples_needed_by_bet(double mean, PValue level, double power) {
   assert(mean > 1 && is_power(power));
   constexpr std::uint64_t kMost = std::uint64_t{1} << 30;
   return smallest([&](std::uint64_t n) {
-    return n >= kMost || bet_critical(n, level) <= mean * gamma_quantile(n, power);
+    const double critical =
+        n < kMost ? bet_critical(n, level) : gamma_quantile(n, level.to_double());
+    return critical <= mean * gamma_quantile(n, power);
   });
 }
 
@@ -194,24 +181,19 @@ Range mean_range(std::uint64_t n, double mean, double confidence) {
 double detectable_green(std::uint64_t n, std::uint64_t numerator, std::uint64_t denominator,
                         PValue level, double power) {
   assert(numerator > 0 && numerator < denominator && is_power(power));
-  return green_share(n,
-                     least_of(n,
-                              [&](std::uint64_t greens) {
-                                return binomial_tail(n, greens, numerator, denominator) <= level;
-                              }),
-                     power);
+  const auto is_enough = [&](std::uint64_t greens) {
+    return binomial_tail(n, greens, numerator, denominator) <= level;
+  };
+  return green_share(n, first_where(0, n + 1, is_enough), power);
 }
 
 double detectable_green_by_bet(std::uint64_t n, std::uint64_t numerator, std::uint64_t denominator,
                                PValue level, double power) {
   assert(numerator > 0 && numerator < denominator && is_power(power));
-  return green_share(n,
-                     least_of(n,
-                              [&](std::uint64_t greens) {
-                                return green_bet(n, greens, numerator, denominator).p_value() <=
-                                       level;
-                              }),
-                     power);
+  const auto is_enough = [&](std::uint64_t greens) {
+    return green_bet(n, greens, numerator, denominator).p_value() <= level;
+  };
+  return green_share(n, first_where(0, n + 1, is_enough), power);
 }
 
 std::uint64_t green_needed(double green, std::uint64_t numerator, std::uint64_t denominator,

@@ -30,7 +30,8 @@ double detectable_mean_by_bet(std::uint64_t n, PValue level, double power);
 std::uint64_t tuples_needed(double mean, PValue level, double power);
 // mean >= 1.
 double mean_power(std::uint64_t n, double mean, PValue level);
-// Both where the bet decides; at most 2^30.
+// Both where the bet decides; what would need 2^30 and more, by the sum's law, which needs fewer.
+// n < 2^30.
 std::uint64_t tuples_needed_by_bet(double mean, PValue level, double power);
 double mean_power_by_bet(std::uint64_t n, double mean, PValue level);
 // What the mean may be, two-sided, under the same model of its law, 0 < confidence < 1.
