@@ -135,6 +135,8 @@ TEST(Planning, OfBets) {
     EXPECT_NEAR(found, 0.9 * kAudits, n > 500 ? 90 : 150) << n;  // steps of counts
   }
   EXPECT_EQ(detectable_green_by_bet(3, 1, 2, level, 0.9), 1);
+  EXPECT_EQ(tuples_needed_by_bet(1.0075, level, 0.9), kMostOfBet);
+  EXPECT_LT(tuples_needed_by_bet(1.0085, level, 0.9), kMostOfBet);
 }
 
 TEST(Planning, OfGreenTokens) {

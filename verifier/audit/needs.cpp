@@ -301,8 +301,10 @@ std::string share_text(const std::string& test, std::uint64_t tuples, bool by_be
                                : stats::mean_power(tuples, mean, level);
     const std::uint64_t enough = by_bet ? stats::tuples_needed_by_bet(mean, level, power)
                                         : stats::tuples_needed(mean, level, power);
-    out += (out.empty() ? "" : ", ") + percent(share) + " " + with_probability(seen) + " (about " +
-           about(enough) + " tuples are needed)";
+    out += (out.empty() ? "" : ", ") + percent(share) + " " + with_probability(seen) +
+           (by_bet && enough >= stats::kMostOfBet
+                ? " (for a bet no number is enough: plan one)"
+                : " (about " + about(enough) + " tuples are needed)");
   }
   return out;
 }

@@ -157,11 +157,8 @@ double mean_power(std::uint64_t n, double mean, PValue level) {
 
 std::uint64_t tuples_needed_by_bet(double mean, PValue level, double power) {
   assert(mean > 1 && is_power(power));
-  constexpr std::uint64_t kMost = std::uint64_t{1} << 30;
   return smallest([&](std::uint64_t n) {
-    const double critical =
-        n < kMost ? bet_critical(n, level) : gamma_quantile(n, level.to_double());
-    return critical <= mean * gamma_quantile(n, power);
+    return n >= kMostOfBet || bet_critical(n, level) <= mean * gamma_quantile(n, power);
   });
 }
 

@@ -24,14 +24,15 @@ double share_power(std::uint64_t groups, std::uint64_t others, double share, PVa
 // Exponential scores, of mean 1 by chance: the mean that n distinct tuples would show, if theirs
 // were exponential scores of this mean. n >= 1.
 double detectable_mean(std::uint64_t n, PValue level, double power);
-// The same where a bet on all of them decides (tilted() of e_value.h, at 1 / level). n < 2^30.
+// The same where a bet on all of them decides (tilted() of e_value.h, at 1 / level). n < 2^29.
 double detectable_mean_by_bet(std::uint64_t n, PValue level, double power);
 // mean > 1. At most 2^53.
 std::uint64_t tuples_needed(double mean, PValue level, double power);
 // mean >= 1.
 double mean_power(std::uint64_t n, double mean, PValue level);
-// Both where the bet decides; what would need 2^30 and more, by the sum's law, which needs fewer.
-// n < 2^30.
+// Both where the bet decides, n < 2^29. As many where no fewer are enough: the bet's smallest tilt
+// loses at means below 1.0078, however many tuples there are.
+inline constexpr std::uint64_t kMostOfBet = std::uint64_t{1} << 29;
 std::uint64_t tuples_needed_by_bet(double mean, PValue level, double power);
 double mean_power_by_bet(std::uint64_t n, double mean, PValue level);
 // What the mean may be, two-sided, under the same model of its law, 0 < confidence < 1.
